@@ -1,0 +1,39 @@
+# `make run` and `make test` are the whole set-up on a machine with Python 3.11 or newer, git and make.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: run test check bench format clean
+
+run: .venv/run  ## create .venv, install, start the demo
+	$(BIN)/autoresearch-tui demo $(ARGS)
+
+test: .venv/test check  ## create .venv, install, run all checks and tests
+
+check: .venv/test  ## format, lint, types, import contracts, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+bench: .venv/test  ## print the figures of this machine as tables
+	$(BIN)/python -m tests.bench
+
+format: .venv/test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# An install is repeated when pyproject.toml changes. One pip call, so that extras are resolved together.
+.venv/run: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[train]'
+	@touch $@
+
+.venv/test: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[train,dev]'
+	@touch $@ .venv/run
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+clean:
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,399 @@
+"""The loop: observe, record, plan, carry out. One per workspace; the only writer of the session's log.
+
+The engine keeps no truth of its own: what it knows is the fold of what it recorded. A fact that has an effect outside
+(a launch, a commit, a question to the researcher) is on the disk before the effect happens, so that a killed engine
+finds everything again. It prints nothing; windows follow the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, assert_never
+
+import msgspec
+
+from core import commands, policy, waves
+from core import events as ev
+from core import executor as seen
+from core.clock import Clock
+from core.errors import AutoresearchError, NothingRuns, PatchError, Refused, ResearcherFailed, WorkspaceError
+from core.executor import Executor, Job
+from core.fold import fold
+from core.ids import ExperimentId, RunId
+from core.log import Log
+from core.researcher import Researcher
+from core.state import State
+from core.transcript import Progress
+from core.verdict import Rules
+from core.views import source_of
+from core.workspace import Workspace
+
+COMMAND_POLL_S = 0.025
+BEAT_S = 1.0
+MAX_FAILURES = 5  # of the researcher in a row
+COMMIT_ATTEMPTS = 3
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    reason: str
+    exit_code: int
+
+
+class Invocation(msgspec.Struct, frozen=True, kw_only=True):
+    """How this engine, not the session, is to behave."""
+
+    version: str
+    executor: str
+    rules: Rules = Rules()
+    limits: ev.LimitsSet | None = None  # None: the session's limits stay as they are
+    for_s: float | None = None  # this invocation's time
+    on_exit: str = "stop"  # or "leave": what happens to running jobs at a signal or when `for_s` is over
+    gpus_needed: bool = True
+
+
+class Engine:
+    """Runs one session until it ends. `interrupt` may be called from a signal handler of the loop."""
+
+    def __init__(
+        self,
+        *,
+        workspace: Workspace,
+        log: Log,
+        executor: Executor,
+        researcher: Researcher,
+        invocation: Invocation,
+        clock: Clock,
+    ) -> None:
+        self._workspace = workspace
+        self._log = log
+        self._executor = executor
+        self._researcher = researcher
+        self._invocation = invocation
+        self._clock = clock
+        self.state = State()
+        self._wake = asyncio.Event()
+        self._synced = False
+        self._cancelling: set[RunId] = set()
+        self._committing = False
+        self._stopped: Stopped | None = None
+        self._signal = 0
+
+    async def run(self, facts: list[ev.Fact], opening: ev.SessionStarted | None = None) -> Stopped:
+        """Goes on from `facts`, which `Log.open` returned; `opening` begins a session that has none.
+
+        Raises AutoresearchError for what no retry mends.
+        """
+        self.state = fold(State(), facts)
+        committer = asyncio.create_task(self._log.committer(), name="committer")
+        try:
+            if opening is not None:
+                self._record(opening)
+            self._start()
+            await self._work(committer)
+        finally:
+            self._log.close()
+            await committer
+        assert self._stopped is not None  # noqa: S101  `_work` returns only then
+        return self._stopped
+
+    def interrupt(self, signal: int) -> None:
+        """The first signal ends research as `on_exit` says, a second one at once, leaving the jobs."""
+        if self._signal or self._invocation.on_exit == "leave":
+            self._finish(f"left on signal {signal}; running jobs go on", 128 + signal)
+        else:
+            self._signal = signal
+            self._record(ev.StopRequested(at=self._now(), by=f"signal {signal}", now=True))
+
+    # --- the loop ---
+
+    def _start(self) -> None:
+        invocation = self._invocation
+        self._record(
+            ev.EngineStarted(
+                at=self._now(),
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                executor=invocation.executor,
+                researcher=self._researcher.name,
+                version=invocation.version,
+            )
+        )
+        if invocation.limits is not None and invocation.limits != self.state.limits:
+            self._record(msgspec.structs.replace(invocation.limits, at=self._now()))
+        self._log.beat(self._now())
+
+    async def _work(self, committer: asyncio.Task[None]) -> None:
+        """Ends when the session or this invocation does, or when the log cannot be written any more."""
+        self._tasks = asyncio.TaskGroup()
+        try:
+            async with self._tasks:
+                self._spawn(self._observe(), "observer")
+                self._spawn(self._listen(), "commands")
+                self._spawn(self._beat(), "heartbeat")
+                self._spawn(self._deadline(), "deadline")
+                await self._act_until_stopped(committer)
+                raise _Done
+        except BaseExceptionGroup as group:
+            rest = group.split(_Done)[1]
+            if rest is not None:
+                raise _plain(rest) from rest
+
+    def _spawn(self, job: Coroutine[Any, Any, None], name: str) -> None:
+        self._tasks.create_task(job, name=name)
+
+    async def _act_until_stopped(self, committer: asyncio.Task[None]) -> None:
+        while self._stopped is None:
+            if committer.done():
+                committer.result()
+            self._wake.clear()
+            if self._synced:
+                self._act()
+            if self._stopped is None:
+                await self._wake.wait()
+
+    def _act(self) -> None:
+        """Plans and carries out until nothing more is to be recorded."""
+        while self._stopped is None:
+            moves = policy.plan(self.state, self._invocation.rules, self._now())
+            changed = [self._carry_out(move) for move in moves]
+            if not any(changed):
+                return
+
+    def _carry_out(self, move: policy.Move) -> bool:
+        """True if it changed the state."""
+        match move:
+            case policy.Judge(experiment, verdict, reason, evidence):
+                self._record(
+                    ev.ExperimentJudged(
+                        at=self._now(), experiment=experiment, verdict=verdict, reason=reason, evidence=evidence
+                    )
+                )
+            case policy.AskAgain(experiment, reason, evidence):
+                self._record(
+                    ev.ExperimentRetested(at=self._now(), experiment=experiment, reason=reason, evidence=evidence)
+                )
+            case policy.Launch():
+                self._request(move)
+            case policy.Ask(slots):
+                recorded = self._record(ev.WaveAsked(at=self._now(), slots=slots))
+                self._spawn(self._ask(slots, recorded), "researcher")
+            case policy.Cancel(run):
+                return self._cancel(run)
+            case policy.Commit(experiment):
+                return self._commit(experiment)
+            case policy.Finish(reason, code):
+                self._finish(reason, 128 + self._signal if self._signal else code)
+            case _:
+                assert_never(move)
+        return True
+
+    def _finish(self, reason: str, code: int) -> None:
+        self._record(ev.EngineStopped(at=self._now(), reason=reason, exit_code=code))
+        self._stopped = Stopped(reason, code)
+
+    def _record(self, fact: ev.Known) -> asyncio.Future[None]:
+        """Appends and folds; the future is done when the fact is on the disk."""
+        recorded = self._log.append(fact)
+        self.state = fold(self.state, (fact,))
+        self._wake.set()
+        return recorded
+
+    def _now(self) -> float:
+        return self._clock.now()
+
+    # --- runs ---
+
+    def _request(self, move: policy.Launch) -> None:
+        recorded = self._record(
+            ev.RunRequested(
+                at=self._now(),
+                run=move.run,
+                experiment=move.experiment,
+                gpu_type=move.gpu_type,
+                seed=move.seed,
+                tier=move.tier,
+                purpose=move.purpose,
+            )
+        )
+        self._spawn(self._launch(move.run, recorded), f"launch {move.run}")
+
+    async def _launch(self, name: RunId, recorded: asyncio.Future[None] | None = None) -> None:
+        if recorded is not None:
+            await recorded
+        run = self.state.runs[name]
+        try:
+            source = source_of(self.state, run.experiment)
+            job = Job(run=name, source=source, seed=run.seed, gpu_type=run.gpu_type)
+            await self._executor.launch(job)
+        except (PatchError, OSError) as error:
+            self._end(seen.Ended(run=name, at=self._now(), outcome="crashed", reason=str(error)))
+
+    def _cancel(self, run: RunId) -> bool:
+        if run not in self._cancelling:
+            self._cancelling.add(run)
+            self._spawn(self._executor.cancel(run), f"cancel {run}")
+        return False
+
+    async def _observe(self) -> None:
+        async for observation in self._executor.watch(tuple(self.state.active)):
+            match observation:
+                case seen.FleetObserved(gpus):
+                    self._fleet(gpus)
+                case seen.Started(run, gpu, at):
+                    if run in self.state.runs and self.state.runs[run].started_at is None:
+                        self._record(ev.RunStarted(at=at, run=run, gpu=gpu))
+                case seen.Progressed(run, at, progress):
+                    self._progress(run, at, progress)
+                case seen.Ended():
+                    self._end(observation)
+                case seen.Absent(run):
+                    self._absent(run)
+                case seen.Synced():
+                    self._synced = True
+                    self._wake.set()
+                case _:
+                    assert_never(observation)
+
+    def _fleet(self, gpus: tuple[ev.Gpu, ...]) -> None:
+        if not gpus:
+            raise NothingRuns("There is no GPU or CPU slot to run on; check `autoresearch-tui doctor`.")
+        if gpus != self.state.gpus:
+            self._record(ev.FleetSeen(at=self._now(), gpus=gpus))
+
+    def _progress(self, run: RunId, at: float, progress: Progress) -> None:
+        if run in self.state.active:
+            self._record(
+                ev.RunProgressed(
+                    at=at,
+                    run=run,
+                    step=progress.step,
+                    fraction=progress.fraction,
+                    loss=progress.loss,
+                    tokens_per_s=progress.tokens_per_s,
+                )
+            )
+
+    def _end(self, ended: seen.Ended) -> None:
+        if ended.run in self.state.active:
+            self._cancelling.discard(ended.run)
+            self._record(waves.result(ended))
+
+    def _absent(self, name: RunId) -> None:
+        """Never launched: say it again. Launched before: gone, and starting it twice would be worse than once more."""
+        run = self.state.runs[name]
+        if run.started_at is None:
+            self._spawn(self._launch(name), f"launch {name}")
+        else:
+            reason = "no trace of it was left when the engine came back"
+            self._end(seen.Ended(run=name, at=self._now(), outcome="lost", reason=reason))
+
+    # --- the researcher ---
+
+    async def _ask(self, slots: int, recorded: asyncio.Future[None]) -> None:
+        await recorded
+        if self.state.failures:
+            await asyncio.sleep(min(60.0, 2.0**self.state.failures))
+        seen_state = self.state
+        try:
+            plan = await self._researcher.propose(seen_state, slots)
+            facts = await asyncio.to_thread(
+                waves.proposals, self.state, plan, parent=seen_state.baseline, by=self._researcher.name, at=self._now()
+            )
+        except ResearcherFailed as error:
+            self._failed(str(error), fatal=True)
+            return
+        except Exception as error:  # whatever a researcher raises becomes a fact
+            self._failed(f"{type(error).__name__}: {error}", fatal=False)
+            return
+        for fact in facts:
+            self._record(fact)
+        if not any(isinstance(fact, ev.ExperimentProposed) for fact in facts):
+            self._failed(f"nothing new was proposed: {plan.reason}", fatal=not plan.ideas)
+
+    def _failed(self, reason: str, *, fatal: bool) -> None:
+        fatal = fatal or self.state.failures + 1 >= MAX_FAILURES
+        self._record(ev.ResearchFailed(at=self._now(), reason=reason, fatal=fatal))
+
+    # --- what is kept ---
+
+    def _commit(self, name: ExperimentId) -> bool:
+        if not self._committing:
+            self._committing = True
+            self._spawn(self._keep(name), f"commit {name}")
+        return False
+
+    async def _keep(self, name: ExperimentId) -> None:
+        """Commits the kept train.py to the session's branch and moves the baseline."""
+        source, message = source_of(self.state, name), waves.message(self.state, name)
+        keep = partial(self._workspace.commit_kept, experiment=name, session=self.state.session)
+        for attempt in range(1, COMMIT_ATTEMPTS + 1):
+            try:
+                commit = await asyncio.to_thread(keep, self.state.branch, source, message)
+                break
+            except WorkspaceError:
+                if attempt == COMMIT_ATTEMPTS:
+                    raise
+                await asyncio.sleep(attempt)
+        self._committing = False
+        reason = self.state.experiments[name].reason
+        self._record(ev.BaselineMoved(at=self._now(), experiment=name, commit=commit, source=source, reason=reason))
+
+    # --- operators and time ---
+
+    async def _listen(self) -> None:
+        while True:
+            for number, body in await self._log.commands():
+                self._log.respond(number, self._obey(number, body))
+            await asyncio.sleep(COMMAND_POLL_S)
+
+    def _obey(self, number: int, body: bytes) -> str:
+        """The answer: "" for done, a sentence for no."""
+        try:
+            command = commands.decode(body)
+        except msgspec.DecodeError as error:
+            return f"Not a command that this engine knows: {error}."
+        command = msgspec.structs.replace(command, at=self._now(), id=command.id or f"c{number}")
+        try:
+            facts = commands.decide(self.state, command)
+        except Refused as no:
+            kind = type(command).__name__.lower()
+            self._record(
+                ev.CommandRefused(at=command.at, by=command.by, command=kind, reason=str(no), cause=command.id)
+            )
+            return str(no)
+        for fact in facts:
+            self._record(fact)
+        return ""
+
+    async def _beat(self) -> None:
+        """A sign of life, and a look at the clock: limits in hours pass without any fact."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            self._log.beat(self._now())
+            self._wake.set()
+
+    async def _deadline(self) -> None:
+        if self._invocation.for_s is None:
+            return
+        await asyncio.sleep(self._invocation.for_s)
+        if self._invocation.on_exit == "leave":
+            self._finish("the time of this invocation is over; running jobs go on", 0)
+        else:
+            self._record(ev.StopRequested(at=self._now(), by="--for", now=True))
+
+
+class _Done(Exception):  # noqa: N818  not an error
+    """Ends the task group from within: the waiting tasks are cancelled."""
+
+
+def _plain(group: BaseExceptionGroup) -> BaseException:
+    """Our own error out of a group, which reads as a sentence; the whole group if it holds anything else."""
+    ours, rest = group.split(AutoresearchError)
+    error: BaseException | None = ours
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return group if rest is not None or error is None else error

@@ -1,0 +1,321 @@
+"""The facts. Each is a frozen struct with the time it happened; the struct is also its JSON form.
+
+A session is nothing but a sequence of these. Facts are never edited or removed; a kind that this build does not know is
+kept as `Unknown`, byte for byte, so that an older build plays a newer recording.
+This module knows neither what the facts mean (`core.fold`) nor where they are kept (`core.log`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from core.design import Design
+from core.ids import CommandId, ExperimentId, GpuId, RunId, SessionId, WaveId
+from core.patch import Change
+
+Tier = Literal["screen", "validate"]
+Purpose = Literal["first", "retest", "replicate"]
+Outcome = Literal["finished", "crashed", "cancelled", "lost"]
+FinalVerdict = Literal["kept", "discarded", "crashed"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag=True):
+    at: float  # seconds since the epoch
+    cause: CommandId = CommandId("")  # the command that this fact answers, if any
+
+
+class Gpu(msgspec.Struct, frozen=True, omit_defaults=True):
+    id: GpuId
+    type: str  # "H100", "cpu": results are compared within one type only
+    memory_mb: int = 0
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a verdict rests on. val_bpb units throughout; delta < 0 is an improvement."""
+
+    against: ExperimentId  # the baseline it was compared with
+    gpu_type: str
+    delta: float  # mean of the experiment minus mean of the baseline
+    standard_error: float  # of delta
+    runs: int
+    baseline_runs: int
+    noise_sd: float  # run-to-run standard deviation in use
+    noise_df: float  # its degrees of freedom
+
+
+# --- the session and its engine ---------------------------------------------------------------------------------------
+
+
+class SessionStarted(Event, frozen=True):
+    session: SessionId
+    branch: str
+    commit: str  # of the train.py that the session starts from
+    source: str  # that train.py
+    prepare_digest: str  # sha256 of prepare.py; a run whose prepare.py differs is void
+    seed: int
+    version: str  # of this program
+    simulated: bool = False
+
+
+class EngineStarted(Event, frozen=True):
+    pid: int
+    host: str
+    executor: str
+    researcher: str
+    version: str
+
+
+class EngineStopped(Event, frozen=True):
+    reason: str
+    exit_code: int = 0
+
+
+class LimitsSet(Event, frozen=True):
+    """Limits hold for the whole session, across engines. None: no limit."""
+
+    max_hours: float | None = None
+    max_experiments: int | None = None
+    target_bpb: float | None = None
+
+
+class FleetSeen(Event, frozen=True):
+    gpus: tuple[Gpu, ...]
+
+
+# --- the operator -----------------------------------------------------------------------------------------------------
+
+
+class ResearchPaused(Event, frozen=True):
+    by: str
+    reason: str = ""
+
+
+class ResearchResumed(Event, frozen=True):
+    by: str
+
+
+class StopRequested(Event, frozen=True):
+    by: str
+    now: bool = False  # true: running jobs are cancelled; false: they finish first
+
+
+class NoteAdded(Event, frozen=True):
+    by: str
+    text: str
+
+
+class ExperimentVetoed(Event, frozen=True):
+    experiment: ExperimentId
+    by: str
+    reason: str = ""
+
+
+class ExperimentPromoted(Event, frozen=True):
+    experiment: ExperimentId
+    by: str
+    reason: str = ""
+
+
+class CommandRefused(Event, frozen=True):
+    by: str
+    command: str
+    reason: str
+
+
+# --- the researcher ---------------------------------------------------------------------------------------------------
+
+
+class WaveAsked(Event, frozen=True):
+    slots: int  # how many experiments would fill the GPUs that are or become free
+
+
+class WavePlanned(Event, frozen=True):
+    wave: WaveId
+    parent: ExperimentId  # the baseline that the wave starts from
+    reason: str
+    design: Design | None = None  # None: a list of free edits
+    researcher: str = ""
+
+
+class ExperimentProposed(Event, frozen=True):
+    experiment: ExperimentId
+    wave: WaveId
+    parent: ExperimentId
+    change: Change
+    digest: str  # of the resulting train.py, normalised: equal digests are the same experiment
+    title: str
+    hypothesis: str = ""
+    cell: dict[str, str] = {}  # factor -> level, as written in train.py
+
+
+class ProposalRejected(Event, frozen=True):
+    wave: WaveId
+    title: str
+    reason: str
+    cell: dict[str, str] = {}
+    twin: ExperimentId | None = None  # set when the same train.py was tried before
+
+
+class ResearchFailed(Event, frozen=True):
+    reason: str
+    fatal: bool = False
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+class RunRequested(Event, frozen=True):
+    run: RunId
+    experiment: ExperimentId
+    gpu_type: str
+    seed: int
+    tier: Tier = "screen"
+    purpose: Purpose = "first"
+
+
+class RunStarted(Event, frozen=True):
+    run: RunId
+    gpu: GpuId
+
+
+class RunProgressed(Event, frozen=True):
+    run: RunId
+    step: int
+    fraction: float | None = None  # of the training budget, 0 to 1
+    loss: float | None = None  # training loss, nats per token
+    tokens_per_s: float | None = None
+
+
+class RunEnded(Event, frozen=True):
+    run: RunId
+    outcome: Outcome
+    val_bpb: float | None = None  # validation bits per byte
+    training_s: float | None = None
+    total_s: float | None = None  # start of the process to its result, as the trainer reports it
+    startup_s: float | None = None
+    eval_s: float | None = None
+    memory_mb: float | None = None
+    mfu_percent: float | None = None
+    tokens_m: float | None = None  # millions of tokens trained on
+    steps: int | None = None
+    params_m: float | None = None
+    fingerprint: str = ""  # the effective configuration, as the run itself reports it
+    corpus: str = ""  # digest of the data; results of different corpora do not compare
+    exit_code: int | None = None
+    reason: str = ""  # why it did not finish
+    tail: str = ""  # last lines of a failed run's log, cleaned
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------------------
+
+
+class ExperimentRetested(Event, frozen=True):
+    experiment: ExperimentId
+    reason: str
+    evidence: Evidence | None = None
+
+
+class ExperimentJudged(Event, frozen=True):
+    experiment: ExperimentId
+    verdict: FinalVerdict
+    reason: str
+    evidence: Evidence | None = None
+
+
+class BaselineMoved(Event, frozen=True):
+    experiment: ExperimentId
+    commit: str
+    source: str
+    reason: str
+
+
+class ResultImported(Event, frozen=True):
+    """A row of a results.tsv from elsewhere: history to look at, never mixed with what was measured here."""
+
+    commit: str
+    status: str
+    description: str
+    val_bpb: float | None = None
+    memory_gb: float | None = None
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """A fact of a newer build. `body` is its JSON as it was read."""
+
+    at: float
+    kind: str
+    body: bytes
+
+
+Known = (
+    RunProgressed
+    | RunRequested
+    | RunStarted
+    | RunEnded
+    | ExperimentProposed
+    | ExperimentRetested
+    | ExperimentJudged
+    | WaveAsked
+    | WavePlanned
+    | ProposalRejected
+    | ResearchFailed
+    | BaselineMoved
+    | ExperimentVetoed
+    | ExperimentPromoted
+    | ResearchPaused
+    | ResearchResumed
+    | StopRequested
+    | NoteAdded
+    | CommandRefused
+    | ResultImported
+    | LimitsSet
+    | FleetSeen
+    | EngineStarted
+    | EngineStopped
+    | SessionStarted
+)
+Fact = Known | Unknown
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Known] = msgspec.json.Decoder(Known)
+_many: msgspec.json.Decoder[list[Known]] = msgspec.json.Decoder(list[Known])
+
+
+class _Head(msgspec.Struct):
+    kind: str = ""
+    at: float = 0.0
+
+
+_head = msgspec.json.Decoder(_Head)
+
+
+def encode(fact: Fact) -> bytes:
+    """One line of JSON, without a newline."""
+    return fact.body if isinstance(fact, Unknown) else _encoder.encode(fact)
+
+
+def decode(body: bytes) -> Fact:
+    """The fact in `body`; `Unknown` if this build cannot read it. Raises msgspec.DecodeError if it is not JSON."""
+    try:
+        return _decoder.decode(body)
+    except msgspec.ValidationError:
+        return _unknown(body)
+
+
+def _unknown(body: bytes) -> Unknown:
+    try:
+        head = _head.decode(body)
+    except msgspec.ValidationError:
+        head = _Head()
+    return Unknown(at=head.at, kind=head.kind, body=body)
+
+
+def decode_many(bodies: Sequence[bytes]) -> list[Fact]:
+    """As `decode`, for many; one call into the codec when every kind is known (3 times faster)."""
+    try:
+        return [*_many.decode(b"[" + b",".join(bodies) + b"]")]
+    except msgspec.ValidationError:
+        return [decode(body) for body in bodies]

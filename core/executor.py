@@ -1,0 +1,93 @@
+"""The seam between deciding and running: what an executor is told and what it reports back.
+
+An executor runs jobs somewhere and observes them. It knows nothing of verdicts, waves or the log.
+`launch` and `cancel` are idempotent by run id: after a crash the engine says everything again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from types import TracebackType
+from typing import Protocol, Self
+
+import msgspec
+
+from core.events import Gpu, Outcome
+from core.ids import GpuId, RunId
+from core.transcript import Progress, Summary
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    run: RunId
+    source: str  # the whole train.py
+    seed: int
+    gpu_type: str
+
+
+class FleetObserved(msgspec.Struct, frozen=True):
+    """All GPUs that runs can be placed on, whoever uses them now."""
+
+    gpus: tuple[Gpu, ...]
+
+
+class Started(msgspec.Struct, frozen=True):
+    run: RunId
+    gpu: GpuId
+    at: float
+
+
+class Progressed(msgspec.Struct, frozen=True):
+    """At most one per run and second."""
+
+    run: RunId
+    at: float
+    progress: Progress
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """`outcome` is "finished" only with a complete result block; `reason` says why otherwise."""
+
+    run: RunId
+    at: float
+    outcome: Outcome
+    summary: Summary | None = None
+    fingerprint: str = ""
+    corpus: str = ""
+    exit_code: int | None = None
+    reason: str = ""
+    tail: str = ""
+
+
+class Absent(msgspec.Struct, frozen=True):
+    """There is no trace of this run here: it was never launched, or it was cleaned away."""
+
+    run: RunId
+
+
+class Synced(msgspec.Struct, frozen=True):
+    """Everything that was known at the start has been reported; what follows is news."""
+
+
+Observation = FleetObserved | Started | Progressed | Ended | Absent | Synced
+
+
+class Executor(Protocol):
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Lets go of running jobs; it does not stop them."""
+        ...
+
+    async def launch(self, job: Job) -> None:
+        """Start it, or do nothing if this run id was ever launched. Raises NothingRuns if it never can."""
+        ...
+
+    async def cancel(self, run: RunId) -> None:
+        """Stop it if it runs. An `Ended` with outcome "cancelled" follows; never raises for an unknown run."""
+        ...
+
+    def watch(self, open_runs: Collection[RunId]) -> AsyncIterator[Observation]:
+        """First the fleet and one of Started, Ended or Absent for each of `open_runs`, then Synced, then news."""
+        ...

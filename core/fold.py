@@ -1,0 +1,319 @@
+"""One match over facts: `fold(state, events) -> State`. Pure, total: an unknown, late or repeated fact never raises.
+
+States handed out before stay as they were: a dictionary is copied before its first change in a batch. A batch of n
+facts costs O(n); a single fact costs a copy of the dictionaries it touches, which is little for the frequent ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from core import events as ev
+from core.ids import BASELINE, ExperimentId
+from core.ledger import book, unattended
+from core.patch import Change, digest
+from core.state import Experiment, Pause, Run, Spread, State, Wave
+
+_replace = msgspec.structs.replace
+
+
+class _Draft:
+    """A State being written: the same fields, mutable, private to one call of `fold`.
+
+    Dictionaries are shared with the state it came from until `own` copies the one that is about to change.
+    """
+
+    def __init__(self, state: State) -> None:
+        self.__dict__.update({name: getattr(state, name) for name in State.__struct_fields__})
+        self.owned: set[str] = set()
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: object) -> None: ...
+
+    def own(self, name: str) -> dict[Any, Any]:
+        if name not in self.owned:
+            self.__dict__[name] = self.__dict__[name].copy()
+            self.owned.add(name)
+        mine: dict[Any, Any] = self.__dict__[name]
+        return mine
+
+    def freeze(self) -> State:
+        fields = self.__dict__.copy()
+        del fields["owned"]
+        return State(**fields)
+
+
+def fold(state: State, facts: Iterable[ev.Fact]) -> State:
+    draft = _Draft(state)
+    for fact in facts:
+        _apply(draft, fact)
+        draft.seq += 1
+        draft.at = max(draft.at, fact.at)  # after: `_engine_started` asks when the one before was last heard of
+    return draft.freeze()
+
+
+def _apply(s: _Draft, fact: ev.Fact) -> None:
+    match fact:
+        case ev.RunProgressed():
+            _run_progressed(s, fact)
+        case ev.RunRequested():
+            _run_requested(s, fact)
+        case ev.RunStarted():
+            _run_started(s, fact)
+        case ev.RunEnded():
+            _run_ended(s, fact)
+        case ev.ExperimentProposed():
+            _proposed(s, fact)
+        case ev.ExperimentJudged(verdict=verdict):
+            _conclude(s, fact.experiment, verdict, fact.reason, fact.evidence)
+        case ev.ExperimentRetested():
+            _set(s, fact.experiment, status="retest", reason=fact.reason, evidence=fact.evidence)
+        case ev.ExperimentVetoed():
+            _conclude(s, fact.experiment, "vetoed", fact.reason, None)
+        case ev.ExperimentPromoted():
+            _promoted(s, fact)
+        case ev.BaselineMoved():
+            _baseline_moved(s, fact)
+        case ev.WaveAsked():
+            s.asked = fact
+        case ev.WavePlanned():
+            _wave_planned(s, fact)
+        case ev.ProposalRejected():
+            wave = s.waves.get(fact.wave)
+            if wave is not None:
+                s.own("waves")[fact.wave] = _replace(wave, rejected=wave.rejected + 1)
+        case ev.ResearchFailed():
+            s.asked, s.failure, s.failures = None, fact.reason, s.failures + 1
+            s.gave_up = fact.reason if fact.fatal else s.gave_up
+        case ev.ResearchPaused():
+            s.pause = Pause(fact.at, fact.by, fact.reason)
+        case ev.ResearchResumed():
+            s.pause = None
+        case ev.StopRequested():
+            s.stop = fact
+        case ev.ResultImported():
+            s.imported = (*s.imported, fact)
+        case ev.NoteAdded():
+            s.notes = (*s.notes, fact)
+        case ev.LimitsSet():
+            s.limits = fact
+        case ev.FleetSeen():
+            _close_span(s, fact.at)
+            s.gpus = fact.gpus
+        case ev.EngineStarted():
+            _engine_started(s, fact)
+        case ev.EngineStopped():
+            _close_span(s, fact.at)
+            s.engine, s.last_stop, s.stop, s.asked = None, fact, None, None
+        case ev.SessionStarted():
+            _session_started(s, fact)
+        case ev.CommandRefused() | ev.Unknown():
+            pass
+
+
+# --- the session ------------------------------------------------------------------------------------------------------
+
+
+def _session_started(s: _Draft, fact: ev.SessionStarted) -> None:
+    s.session, s.branch, s.commit, s.started_at = fact.session, fact.branch, fact.commit, fact.at
+    s.prepare_digest, s.seed, s.simulated = fact.prepare_digest, fact.seed, fact.simulated
+    s.baseline, s.lineage = BASELINE, (BASELINE,)
+    s.own("sources")[BASELINE] = fact.source
+    s.own("digests")[digest(fact.source)] = BASELINE
+    s.own("experiments")[BASELINE] = Experiment(
+        id=BASELINE,
+        wave=None,
+        parent=None,
+        change=Change(),
+        digest=digest(fact.source),
+        title="train.py as found",
+        hypothesis="",
+        cell={},
+        proposed_at=fact.at,
+        status="kept",
+        commit=fact.commit,
+    )
+
+
+def _engine_started(s: _Draft, fact: ev.EngineStarted) -> None:
+    _close_span(s, s.at)  # the engine before this one may have been killed: its time ends with the last fact it wrote
+    if s.last_stop is not None or s.engine is not None:
+        s.gaps = (*s.gaps, (s.span_at, fact.at))
+    s.engine, s.span_at, s.gpus = fact, fact.at, ()
+    s.stop, s.asked, s.gave_up, s.failures = None, None, "", 0
+
+
+def _close_span(s: _Draft, at: float) -> None:
+    if s.engine is not None:
+        s.capacity_s += len(s.gpus) * max(0.0, at - s.span_at)
+        s.alive_s += max(0.0, at - s.span_at)
+        s.span_at = max(at, s.span_at)
+
+
+# --- the researcher ---------------------------------------------------------------------------------------------------
+
+
+def _wave_planned(s: _Draft, fact: ev.WavePlanned) -> None:
+    if s.asked is not None:
+        s.think_s = max(0.0, fact.at - s.asked.at)
+    s.asked = None
+    s.own("waves")[fact.wave] = Wave(
+        id=fact.wave,
+        parent=fact.parent,
+        reason=fact.reason,
+        design=fact.design,
+        researcher=fact.researcher,
+        planned_at=fact.at,
+    )
+
+
+def _proposed(s: _Draft, fact: ev.ExperimentProposed) -> None:
+    if fact.experiment in s.experiments:
+        return
+    s.failures = 0
+    s.own("experiments")[fact.experiment] = Experiment(
+        id=fact.experiment,
+        wave=fact.wave,
+        parent=fact.parent,
+        change=fact.change,
+        digest=fact.digest,
+        title=fact.title,
+        hypothesis=fact.hypothesis,
+        cell=fact.cell,
+        proposed_at=fact.at,
+    )
+    s.own("open")[fact.experiment] = None
+    s.own("digests").setdefault(fact.digest, fact.experiment)
+    wave = s.waves.get(fact.wave)
+    if wave is not None:
+        s.own("waves")[fact.wave] = _replace(wave, experiments=(*wave.experiments, fact.experiment))
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def _run_requested(s: _Draft, fact: ev.RunRequested) -> None:
+    if fact.run in s.runs:
+        return
+    s.own("runs")[fact.run] = Run(
+        id=fact.run,
+        experiment=fact.experiment,
+        gpu_type=fact.gpu_type,
+        seed=fact.seed,
+        tier=fact.tier,
+        purpose=fact.purpose,
+        requested_at=fact.at,
+    )
+    s.own("active")[fact.run] = None
+    experiment = s.experiments.get(fact.experiment)
+    if experiment is not None:
+        status = "running" if experiment.status == "proposed" else experiment.status
+        s.own("experiments")[fact.experiment] = _replace(experiment, status=status, runs=(*experiment.runs, fact.run))
+
+
+def _run_started(s: _Draft, fact: ev.RunStarted) -> None:
+    run = s.runs.get(fact.run)
+    if run is not None and run.started_at is None and run.ended_at is None:
+        s.own("runs")[fact.run] = _replace(run, started_at=fact.at, gpu=fact.gpu)
+
+
+def _run_progressed(s: _Draft, fact: ev.RunProgressed) -> None:
+    if fact.run not in s.progress:
+        if fact.run not in s.active:
+            return
+        s.own("runs")[fact.run] = _replace(s.runs[fact.run], training_at=fact.at)
+    s.own("progress")[fact.run] = fact
+
+
+def _run_ended(s: _Draft, fact: ev.RunEnded) -> None:
+    run = s.runs.get(fact.run)
+    if run is None or run.ended_at is not None:
+        return
+    s.own("active").pop(fact.run, None)
+    s.own("progress").pop(fact.run, None)
+    s.own("runs")[fact.run] = _replace(run, ended_at=fact.at, result=fact)
+    s.ended += 1
+    for name, seconds in book(run, fact).items():
+        s.own("booked")[name] = s.booked.get(name, 0.0) + seconds
+    if run.started_at is not None:
+        s.capacity_s += unattended(s.gaps, run.started_at, fact.at)
+    if fact.outcome == "finished" and fact.val_bpb is not None:
+        _score(s, run, fact.val_bpb, fact.at)
+        s.corpus = s.corpus or fact.corpus
+    elif fact.outcome in ("cancelled", "lost"):
+        _requeue(s, run.experiment)
+
+
+def _requeue(s: _Draft, name: ExperimentId) -> None:
+    """A run that says nothing about its experiment leaves it where it was: waiting for a first run."""
+    experiment = s.experiments.get(name)
+    if experiment is None or experiment.status != "running":
+        return
+    if not any(run in s.active or _finished(s.runs[run]) for run in experiment.runs):
+        s.own("experiments")[name] = _replace(experiment, status="proposed")
+
+
+def _finished(run: Run) -> bool:
+    return run.result is not None and run.result.outcome in ("finished", "crashed")
+
+
+def _score(s: _Draft, run: Run, val_bpb: float, at: float) -> None:
+    key = (run.experiment, run.gpu_type)
+    before = s.scores.get(key, ())
+    s.own("scores")[key] = (*before, val_bpb)
+    if before:  # Welford's update of the pooled sum of squares
+        mean = sum(before) / len(before)
+        spread = s.spread.get(run.gpu_type, Spread())
+        gain = (val_bpb - mean) ** 2 * len(before) / (len(before) + 1)
+        s.own("spread")[run.gpu_type] = Spread(spread.squares + gain, spread.df + 1)
+    if run.started_at is not None:
+        took = max(0.0, at - run.started_at)
+        s.duration_s = took if not s.duration_s else 0.8 * s.duration_s + 0.2 * took
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------------------
+
+
+def _set(s: _Draft, name: ExperimentId, **fields: Any) -> None:
+    experiment = s.experiments.get(name)
+    if experiment is not None and experiment.is_open:
+        s.own("experiments")[name] = _replace(experiment, **fields)
+
+
+def _conclude(s: _Draft, name: ExperimentId, status: str, reason: str, evidence: ev.Evidence | None) -> None:
+    """The first verdict counts: a veto beats a late success, and a repeated fact changes nothing."""
+    experiment = s.experiments.get(name)
+    if experiment is None or not experiment.is_open:
+        return
+    s.own("experiments")[name] = _replace(experiment, status=status, reason=reason, evidence=evidence)
+    s.own("open").pop(name, None)
+    s.own("counts")[status] = s.counts.get(status, 0) + 1
+    if status == "kept":
+        s.own("uncommitted")[name] = None
+
+
+def _promoted(s: _Draft, fact: ev.ExperimentPromoted) -> None:
+    experiment = s.experiments.get(fact.experiment)
+    if experiment is None:
+        return
+    if experiment.status == "discarded":
+        s.own("counts")["discarded"] -= 1
+        s.own("open")[experiment.id] = None
+        experiment = _replace(experiment, status="retest", reopened=experiment.reopened + 1)
+    s.own("experiments")[experiment.id] = _replace(experiment, promoted=True)
+
+
+def _baseline_moved(s: _Draft, fact: ev.BaselineMoved) -> None:
+    s.own("uncommitted").pop(fact.experiment, None)
+    s.own("sources")[fact.experiment] = fact.source
+    if fact.experiment not in s.lineage:
+        s.lineage = (*s.lineage, fact.experiment)
+    s.baseline, s.commit = fact.experiment, fact.commit
+    experiment = s.experiments.get(fact.experiment)
+    if experiment is not None:
+        s.own("experiments")[fact.experiment] = _replace(experiment, commit=fact.commit)

@@ -1,0 +1,189 @@
+"""`--no-ui`: the engine in the foreground, one readable line per fact, runs' progress at a calm pace.
+
+`line` is a pure function from a fact to its sentence; `show` prints what a feed yields. All text from runs or
+researchers is cleaned of control characters before it is shown. It knows no colours and no screen size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from pathlib import Path
+
+from core import events as ev
+from core import recording, session
+from core.engine import Stopped
+from core.feed import Follower, Update
+from core.ids import RunId
+from core.settings import Settings
+from core.state import State
+from core.transcript import clean
+from core.views import best, estimate, proposed
+
+Say = Callable[[str], None]
+
+PROGRESS_EVERY_S = 10.0
+QUIET = (ev.RunProgressed, ev.RunStarted, ev.RunRequested, ev.WaveAsked, ev.Unknown)
+TAIL_LINES = 6
+
+
+def line(fact: ev.Fact, state: State) -> str:
+    """What happened, in one sentence; "" for facts that the progress line covers. `state` is the state after it."""
+    if isinstance(fact, QUIET):
+        return ""
+    return clean(_text(fact, state), limit=2000).replace("\n", " ")
+
+
+def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is the point
+    match fact:
+        case ev.SessionStarted(session=name, branch=branch, commit=commit):
+            return f"session {name} from {commit}; what is kept goes to branch {branch}"
+        case ev.EngineStarted(executor=executor, researcher=researcher, pid=pid):
+            return f"engine started (pid {pid}): {researcher} researcher, {executor} executor"
+        case ev.EngineStopped(reason=reason):
+            return f"engine stopped: {reason}"
+        case ev.LimitsSet():
+            return f"limits of the session: {_limits(fact)}"
+        case ev.FleetSeen(gpus=gpus):
+            types = dict.fromkeys(gpu.type for gpu in gpus)
+            return "runs go to " + ", ".join(f"{sum(g.type == t for g in gpus)} × {t}" for t in types)
+        case ev.WavePlanned(wave=wave, reason=reason):
+            return f"{wave} planned: {reason}"
+        case ev.ExperimentProposed(experiment=name, title=title):
+            return f"{name} proposed: {title}"
+        case ev.ProposalRejected(title=title, reason=reason):
+            return f"rejected: {title}: {reason}"
+        case ev.ResearchFailed(reason=reason, fatal=fatal):
+            return f"the researcher {'gave up' if fatal else 'failed, and is asked again'}: {reason}"
+        case ev.RunEnded():
+            return _ended(fact, state)
+        case ev.ExperimentRetested(experiment=name, reason=reason):
+            return f"{name} ? run again: {reason}"
+        case ev.ExperimentJudged(experiment=name, verdict=verdict, reason=reason):
+            return f"{name} {GLYPHS[verdict]} {verdict}: {reason}"
+        case ev.BaselineMoved(experiment=name, commit=commit):
+            return f"{name} is the baseline now, commit {commit} on {state.branch}: {_score(state, name)}"
+        case ev.ExperimentVetoed(experiment=name, by=by, reason=reason):
+            return f"{name} {GLYPHS['vetoed']} vetoed by {by}{f': {reason}' if reason else ''}"
+        case ev.ExperimentPromoted(experiment=name, by=by):
+            return f"{name} promoted by {by}"
+        case ev.ResearchPaused(by=by, reason=reason):
+            return f"paused by {by}{f': {reason}' if reason else ''}; running jobs finish"
+        case ev.ResearchResumed(by=by):
+            return f"resumed by {by}"
+        case ev.StopRequested(by=by, now=now):
+            return f"stopping for {by}: running jobs {'are stopped' if now else 'finish first'}"
+        case ev.NoteAdded(by=by, text=text):
+            return f"note by {by}: {text}"
+        case ev.CommandRefused(command=command, reason=reason):
+            return f"{command} refused: {reason}"
+        case ev.ResultImported(commit=commit, status=status, description=description):
+            return f"imported {commit} ({status}): {description}"
+    return ""
+
+
+GLYPHS = {"kept": "✓", "discarded": "·", "crashed": "✗", "vetoed": "⊘"}
+
+
+def _limits(fact: ev.LimitsSet) -> str:
+    parts = [
+        f"{fact.max_hours:g} h" if fact.max_hours is not None else "",
+        f"{fact.max_experiments} experiments" if fact.max_experiments is not None else "",
+        f"val_bpb {fact.target_bpb:g}" if fact.target_bpb is not None else "",
+    ]
+    return ", ".join(filter(None, parts)) or "none"
+
+
+def _ended(fact: ev.RunEnded, state: State) -> str:
+    run = state.runs.get(fact.run)
+    took = f" in {fact.at - run.started_at:.1f} s" if run and run.started_at is not None else ""
+    if fact.outcome == "finished" and fact.val_bpb is not None:
+        base = estimate(state, state.baseline)
+        apart = base is not None and run is not None and run.experiment != state.baseline
+        delta = f" ({fact.val_bpb - base.mean:+.4f})".replace("-", "−") if apart and base else ""
+        return f"{fact.run} finished: val_bpb {fact.val_bpb:.4f}{delta}{took}"
+    tail = fact.tail.strip().splitlines()[-TAIL_LINES:] if fact.outcome == "crashed" else []
+    return f"{fact.run} {fact.outcome}: {fact.reason}{took}" + (f" | {' | '.join(tail)}" if tail else "")
+
+
+def _score(state: State, name: str) -> str:
+    measured = best(state)
+    if measured is None:
+        return "not measured"
+    half = (measured.high - measured.low) / 2
+    return f"val_bpb {measured.mean:.4f} ± {half:.4f} ({measured.runs} runs)"
+
+
+def progress(state: State) -> str:
+    """What runs now and how far it is, in one line; "" if nothing runs."""
+    if not state.active:
+        return ""
+    running = " ".join(filter(None, (_running(state, run) for run in list(state.active)[:8])))
+    more = f" +{len(state.active) - 8} more" if len(state.active) > 8 else ""
+    champion = best(state)
+    score = f" · best {champion.mean:.4f} ({champion.experiment})" if champion else ""
+    limit = state.limits.max_experiments
+    count = f"{proposed(state) - len(state.open)}{f'/{limit}' if limit else ''} experiments done"
+    return f"running {running}{more} · {count}{score}"
+
+
+def _running(state: State, run: RunId) -> str:
+    now = state.progress.get(run)
+    if now is None:
+        return f"{run} starting"
+    percent = f" {now.fraction:.0%}" if now.fraction is not None else f" step {now.step}"
+    return f"{run}{percent}"
+
+
+# --- printing ---------------------------------------------------------------------------------------------------------
+
+
+async def show(updates: AsyncIterator[Update], say: Say, *, skip: int = 0) -> State:
+    """Prints updates as they come, without the first `skip` facts of the session. Returns the last state."""
+    said_at, state = 0.0, State()
+    async for update in updates:
+        state = update.state
+        fresh = update.facts[max(0, skip - (state.seq - len(update.facts))) :]
+        for fact in fresh:
+            if text := line(fact, state):
+                say(f"{_clock(fact.at)}  {text}")
+        if isinstance(update.facts[-1], ev.RunProgressed) and state.at - said_at >= PROGRESS_EVERY_S:
+            said_at = state.at
+            say(f"{_clock(state.at)}  {progress(state)}")
+    return state
+
+
+async def show_json(updates: AsyncIterator[Update], say: Say, *, version: str) -> State:
+    """Prints the recording format: a header, then a line per fact, from the beginning of the session."""
+    state, begun = State(), False
+    async for update in updates:
+        state = update.state
+        if not begun:
+            say(recording.header(state, version).decode())
+            begun = True
+        for fact in update.facts:
+            say(ev.encode(fact).decode())
+    return state
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
+
+
+async def run(path: Path, settings: Settings, version: str, say: Say, *, as_json: bool = False) -> Stopped:
+    """Runs the engine of `path` in the foreground and prints what it records. Raises AutoresearchError."""
+    windows: list[tuple[Follower, asyncio.Task[State]]] = []
+
+    def started(file: Path, facts: int) -> None:
+        follower = Follower(file)
+        updates = follower.updates()
+        window = show_json(updates, say, version=version) if as_json else show(updates, say, skip=facts)
+        windows.append((follower, asyncio.create_task(window, name="window")))
+
+    try:
+        return await session.research(path, settings, version, started=started)
+    finally:
+        for follower, window in windows:
+            follower.finish()
+            await window

@@ -1,0 +1,246 @@
+"""Research by designed experiments, without a network: factorial waves over the constants of train.py.
+
+Each wave crosses two or three constants around the baseline. Where a kept change came from, the next wave goes further
+in the same direction; where nothing was better, the next look at that constant is closer. It knows constants by name
+and value only, never what they do to the model.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from core import knobs
+from core.design import Design, Factor, cells
+from core.effects import Effect, effects
+from core.errors import ResearcherFailed
+from core.ids import ExperimentId
+from core.knobs import Knob
+from core.patch import Change
+from core.researcher import Idea, Plan
+from core.state import State, Wave
+from core.verdict import noise
+from core.views import remaining
+
+MAX_CELLS = 9  # of one wave on a small fleet; a large one gets as many as it has GPUs
+MAX_FACTORS = 3
+MAX_MISSES = 5  # looks, each closer than the one before; then wide again
+STRIDES = (2.0, 3.0, 1.6)  # the widest step, round by round, so that a new round tries new levels
+NOT_TUNABLE = re.compile(r"SEED|VOCAB|SEQ_LEN|EVAL|DEVICE|DTYPE|EVERY|WORKERS|VERSION|DIR|PATH|NAME|STEPS$")
+POWERS = re.compile(r"BATCH|DIM|WIDTH")  # kept to powers of two: trainers divide one by another
+RATIO = re.compile(r"RATIO|FRAC|BETA|DROPOUT|MOMENTUM")
+# What mattered most often in published runs comes first; everything is tried in the end.
+PRIORITY = (
+    re.compile(r"BATCH"),
+    re.compile(r"MATRIX_LR|^LEARNING_RATE$|^LR$"),
+    re.compile(r"DEPTH|LAYER"),
+    re.compile(r"WARMDOWN|COOLDOWN"),
+    re.compile(r"EMBED.*LR"),
+    re.compile(r"ASPECT|DIM|WIDTH"),
+    re.compile(r"LR"),
+    re.compile(r"DECAY|BETA|MOMENTUM"),
+)
+
+Scale = Literal["power", "log", "unit"]
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A constant that can be varied, and what was learned of it so far."""
+
+    knob: Knob
+    scale: Scale
+    looks: int  # waves it took part in
+    misses: int  # of those since it last moved the baseline
+    direction: int  # +1 or −1: the way the last kept change took it; 0: none
+
+
+class DesignedResearcher:
+    """`only` and `without` name constants; an empty `only` allows all that look tunable."""
+
+    name = "designed"
+
+    def __init__(self, *, only: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> None:
+        self._only = frozenset(only)
+        self._without = frozenset(without)
+
+    async def propose(self, state: State, slots: int) -> Plan:
+        found = self._candidates(state)
+        if not found:
+            raise ResearcherFailed(
+                "train.py has no numeric UPPER_CASE constants to vary; name some in `factors` of autoresearch.toml."
+            )
+        left = remaining(state)
+        most = max(MAX_CELLS, slots + 1)
+        design = _design(found, most if left is None else min(most, left + 1))
+        if not design.factors:
+            raise ResearcherFailed("the limit of experiments leaves no room for two levels of any constant.")
+        baseline = {c.knob.name: c.knob.text for c in found}
+        ideas = tuple(_idea(cell, baseline) for cell in cells(design) if _differs(cell, baseline))
+        return Plan(reason=_reason(state, design, found), ideas=ideas, design=design)
+
+    def _candidates(self, state: State) -> list[Candidate]:
+        """Tunable constants of the baseline, the most promising first."""
+        source = state.sources[state.baseline]
+        found = [_candidate(state, knob) for knob in knobs.find(source) if self._tunable(knob)]
+        return sorted(found, key=_urgency)
+
+    def _tunable(self, knob: Knob) -> bool:
+        if knob.name in self._without or isinstance(knob.value, bool) or not isinstance(knob.value, int | float):
+            return False
+        return knob.name in self._only or (not self._only and not NOT_TUNABLE.search(_plain(knob.name)))
+
+
+def _plain(name: str) -> str:
+    return name.replace("DEVICE_BATCH", "BATCH")
+
+
+# --- what was learned -------------------------------------------------------------------------------------------------
+
+
+def _candidate(state: State, knob: Knob) -> Candidate:
+    looks = misses = 0
+    for wave in state.waves.values():
+        if wave.design is not None and any(factor.name == knob.name for factor in wave.design.factors):
+            looks += 1
+            misses = 0 if _moved(state, wave, knob.name) else misses + 1
+    return Candidate(knob, _scale(knob), looks, misses, _direction(state, knob.name))
+
+
+def _scale(knob: Knob) -> Scale:
+    if isinstance(knob.value, int):
+        return "power"
+    return "unit" if RATIO.search(knob.name) and 0 <= float(str(knob.value)) <= 1 else "log"
+
+
+def _moved(state: State, wave: Wave, name: str) -> bool:
+    """Whether a kept experiment of the wave changed this constant."""
+    kept = (state.experiments[e] for e in wave.experiments if state.experiments[e].status == "kept")
+    return any(name in experiment.change.settings for experiment in kept)
+
+
+def _direction(state: State, name: str) -> int:
+    """The sign of the last step of the lineage, if that step changed this constant."""
+    if len(state.lineage) < 2:
+        return 0
+    before, after = (_value(state, experiment, name) for experiment in state.lineage[-2:])
+    return 0 if before is None or after is None else (after > before) - (after < before)
+
+
+def _value(state: State, experiment: ExperimentId, name: str) -> float | None:
+    for knob in knobs.find(state.sources[experiment]):
+        if knob.name == name and isinstance(knob.value, int | float):
+            return float(knob.value)
+    return None
+
+
+def _urgency(candidate: Candidate) -> tuple[int, int, int]:
+    """Directions that just paid off first, then the least looked at, then what usually matters."""
+    name = _plain(candidate.knob.name)
+    usual = next((i for i, pattern in enumerate(PRIORITY) if pattern.search(name)), len(PRIORITY))
+    momentum = candidate.direction != 0 and candidate.misses == 0
+    return (0 if momentum else 1, candidate.looks, usual)
+
+
+# --- the next wave ----------------------------------------------------------------------------------------------------
+
+
+def _design(found: list[Candidate], most: int) -> Design:
+    """A full factorial of at most `most` cells: two levels along a known direction, three where there is none."""
+    factors: list[Factor] = []
+    size = 1
+    for candidate in found:
+        for levels in (_levels(candidate), _levels(candidate)[:2]):
+            if len(levels) > 1 and size * len(levels) <= most and len(factors) < MAX_FACTORS:
+                factors.append(Factor(candidate.knob.name, levels))
+                size *= len(levels)
+                break
+    return Design("full factorial", tuple(factors))
+
+
+def _levels(candidate: Candidate) -> tuple[str, ...]:
+    """Source texts around the present value, which is always one of them, lowest first."""
+    knob, direction = candidate.knob, candidate.direction if candidate.misses == 0 else 0
+    signs = (direction,) if direction else (-1, 1)
+    values = {_step(candidate, sign) for sign in signs} | {knob.value}
+    ordered = sorted(value for value in values if isinstance(value, int | float))
+    return tuple(knob.text if value == knob.value else knobs.render(value, knob.text) for value in ordered)
+
+
+def _step(candidate: Candidate, sign: int) -> float | int:
+    """The next value up or down: a factor of 2 at first, its square root after each miss; a quarter for ratios."""
+    value = candidate.knob.value
+    assert isinstance(value, int | float)  # noqa: S101  `_tunable` saw to it
+    shrink = 0.5 ** (candidate.misses % MAX_MISSES)
+    if candidate.scale == "unit":
+        return float(f"{min(1.0, max(0.0, value + sign * 0.25 * shrink)):.3g}")
+    ratio = STRIDES[candidate.misses // MAX_MISSES % len(STRIDES)] ** (sign * shrink)
+    if candidate.scale == "power":
+        return _whole(candidate.knob, ratio, sign)
+    return float(f"{value * ratio:.3g}")
+
+
+def _whole(knob: Knob, ratio: float, sign: int) -> int:
+    value = int(str(knob.value))
+    if POWERS.search(knob.name) or "**" in knob.text or "<<" in knob.text:
+        return value * 2 if sign > 0 else max(1, value // 2)
+    moved = round(value * ratio)
+    return max(1, value + sign if moved == value else moved)
+
+
+def _differs(cell: dict[str, str], baseline: dict[str, str]) -> bool:
+    return any(baseline[name] != level for name, level in cell.items())
+
+
+def _idea(cell: dict[str, str], baseline: dict[str, str]) -> Idea:
+    changed = {name: level for name, level in cell.items() if baseline[name] != level}
+    title = ", ".join(f"{name} {baseline[name]} → {level}" for name, level in changed.items())
+    return Idea(title=title, change=Change(settings=changed), cell=cell)
+
+
+# --- saying why -------------------------------------------------------------------------------------------------------
+
+
+def _reason(state: State, design: Design, found: list[Candidate]) -> str:
+    known = {candidate.knob.name: candidate for candidate in found}
+    parts = [_why(known[factor.name]) for factor in design.factors]
+    strongest = _strongest(state)
+    learned = f"; so far the strongest effect was {strongest}" if strongest else ""
+    return f"{design.kind} over " + ", ".join(parts) + learned
+
+
+def _why(candidate: Candidate) -> str:
+    name = candidate.knob.name
+    if candidate.direction and candidate.misses == 0:
+        return f"{name} ({'raising' if candidate.direction > 0 else 'lowering'} it paid off, so further)"
+    if candidate.looks == 0:
+        return f"{name} (not tried yet)"
+    return f"{name} (closer, after {candidate.misses} wave{'s' * (candidate.misses != 1)} without gain)"
+
+
+def _strongest(state: State) -> str:
+    """Of the latest wave with results: "DEPTH −0.1620 ± 0.0060"."""
+    for wave in reversed(state.waves.values()):
+        found = wave_effects(state, wave)
+        if found:
+            first = found[0]
+            return f"{' × '.join(first.factors)} {first.size:+.4f} ± {first.standard_error:.4f}".replace("-", "−")
+    return ""
+
+
+def wave_effects(state: State, wave: Wave) -> tuple[Effect, ...]:
+    """Effects of a designed wave on the GPU type with most results; its parent's runs are the unchanged cell."""
+    if wave.design is None:
+        return ()
+    types = [gpu_type for name, gpu_type in state.scores if name in wave.experiments]
+    if not types:
+        return ()
+    gpu_type = max(set(types), key=types.count)
+    texts = {knob.name: knob.text for knob in knobs.find(state.sources[wave.parent])}
+    centre = {factor.name: texts.get(factor.name, "") for factor in wave.design.factors}
+    members = [(name, state.experiments[name].cell) for name in wave.experiments]
+    if all(centre[factor.name] in factor.levels for factor in wave.design.factors):
+        members.append((wave.parent, centre))
+    runs = [(cell, score) for name, cell in members for score in state.scores.get((name, gpu_type), ())]
+    return effects(wave.design, [cell for cell, _ in runs], [score for _, score in runs], noise(state, gpu_type).sd)

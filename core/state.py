@@ -1,0 +1,149 @@
+"""The shapes that the facts fold into. Everything here is frozen; `core.fold` makes new ones.
+
+A `State` holds what decisions and screens need: experiments, runs, waves and running totals. It holds no clock: where a
+question depends on now, `core.views` takes the time as an argument.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from core.design import Design
+from core.events import (
+    EngineStarted,
+    EngineStopped,
+    Evidence,
+    Gpu,
+    LimitsSet,
+    NoteAdded,
+    Purpose,
+    ResultImported,
+    RunEnded,
+    RunProgressed,
+    StopRequested,
+    Tier,
+    WaveAsked,
+)
+from core.ids import BASELINE, ExperimentId, GpuId, RunId, SessionId, WaveId
+from core.patch import Change
+
+Status = Literal["proposed", "running", "retest", "kept", "discarded", "crashed", "vetoed"]
+OPEN: frozenset[str] = frozenset({"proposed", "running", "retest"})
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    id: RunId
+    experiment: ExperimentId
+    gpu_type: str
+    seed: int
+    tier: Tier
+    purpose: Purpose
+    requested_at: float
+    started_at: float | None = None
+    gpu: GpuId | None = None
+    training_at: float | None = None  # first progress seen: start-up is over
+    ended_at: float | None = None
+    result: RunEnded | None = None
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+    id: ExperimentId
+    wave: WaveId | None
+    parent: ExperimentId | None  # None: the train.py that the session started from
+    change: Change
+    digest: str
+    title: str
+    hypothesis: str
+    cell: dict[str, str]
+    proposed_at: float
+    status: Status = "proposed"
+    reason: str = ""  # of the verdict or veto
+    evidence: Evidence | None = None
+    runs: tuple[RunId, ...] = ()
+    promoted: bool = False
+    reopened: int = 0  # how many times an operator asked for another look after a verdict
+    commit: str = ""  # set once the workspace has it
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+
+class Wave(msgspec.Struct, frozen=True, kw_only=True):
+    id: WaveId
+    parent: ExperimentId
+    reason: str
+    design: Design | None
+    researcher: str
+    planned_at: float
+    experiments: tuple[ExperimentId, ...] = ()
+    rejected: int = 0
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """Replicates pooled: the sum of squared deviations from each experiment's own mean, and its degrees of freedom."""
+
+    squares: float = 0.0
+    df: int = 0
+
+
+class Pause(msgspec.Struct, frozen=True):
+    at: float
+    by: str
+    reason: str
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    seq: int = 0  # facts folded so far
+    at: float = 0.0  # time of the latest
+    session: SessionId = SessionId("")
+    branch: str = ""
+    started_at: float = 0.0
+    commit: str = ""
+    prepare_digest: str = ""
+    seed: int = 0
+    simulated: bool = False
+    corpus: str = ""  # as reported by the first finished run
+
+    engine: EngineStarted | None = None  # None: no engine has the session, as far as the facts say
+    last_stop: EngineStopped | None = None
+    alive_s: float = 0.0  # time with an engine, closed spans
+    capacity_s: float = 0.0  # GPU-seconds that were there in closed spans
+    span_at: float = 0.0  # start of the open span of constant fleet size
+    gaps: tuple[tuple[float, float], ...] = ()  # times without an engine, from and to
+    limits: LimitsSet = LimitsSet(at=0.0)
+    pause: Pause | None = None
+    stop: StopRequested | None = None
+    gpus: tuple[Gpu, ...] = ()
+
+    baseline: ExperimentId = BASELINE
+    sources: dict[ExperimentId, str] = {}  # train.py of every baseline there was
+    lineage: tuple[ExperimentId, ...] = ()  # baselines in order, e0 first
+    experiments: dict[ExperimentId, Experiment] = {}
+    open: dict[ExperimentId, None] = {}  # an ordered set: experiments without a verdict
+    uncommitted: dict[ExperimentId, None] = {}  # kept, not in the workspace yet
+    digests: dict[str, ExperimentId] = {}
+    counts: dict[str, int] = {}  # finished experiments by verdict
+    runs: dict[RunId, Run] = {}
+    active: dict[RunId, None] = {}  # an ordered set: requested or started, not ended
+    ended: int = 0
+    progress: dict[RunId, RunProgressed] = {}
+    scores: dict[tuple[ExperimentId, str], tuple[float, ...]] = {}  # val_bpb of finished runs, per GPU type
+    spread: dict[str, Spread] = {}  # per GPU type
+    duration_s: float = 0.0  # of a finished run, start to end: exponential mean
+    booked: dict[str, float] = {}  # GPU-seconds of ended runs by ledger category
+
+    waves: dict[WaveId, Wave] = {}
+    asked: WaveAsked | None = None  # the researcher is thinking
+    think_s: float = 0.0  # how long its last answer took
+    failures: int = 0  # of the researcher, in a row
+    failure: str = ""
+    gave_up: str = ""  # why the researcher cannot go on
+    notes: tuple[NoteAdded, ...] = ()
+    imported: tuple[ResultImported, ...] = ()
+
+    @property
+    def is_live(self) -> bool:
+        return self.engine is not None

@@ -1,0 +1,147 @@
+"""Questions about a state, asked by screens and reports. Pure; time comes in as an argument where it matters."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from statistics import fmean
+from typing import Any
+
+import msgspec
+
+from core.ids import ExperimentId
+from core.ledger import ledger
+from core.patch import apply
+from core.results import Row
+from core.state import Experiment, State
+from core.verdict import noise, student_t
+
+STATUS_VERSION = 1
+VERDICTS = ("kept", "discarded", "crashed", "vetoed")
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """Mean val_bpb of an experiment on one GPU type, with its 95 % interval."""
+
+    experiment: ExperimentId
+    gpu_type: str
+    mean: float
+    low: float
+    high: float
+    sd: float  # run-to-run
+    runs: int
+
+
+def elapsed(state: State, now: float) -> float:
+    """Seconds that an engine has worked on this session."""
+    return state.alive_s + (max(0.0, now - state.span_at) if state.is_live else 0.0)
+
+
+def proposed(state: State) -> int:
+    """Experiments so far; the train.py as found does not count."""
+    return max(0, len(state.experiments) - 1)
+
+
+def remaining(state: State) -> int | None:
+    """How many more experiments the session's limit allows; None without a limit."""
+    limit = state.limits.max_experiments
+    return None if limit is None else max(0, limit - proposed(state))
+
+
+def queued(state: State) -> tuple[ExperimentId, ...]:
+    """Experiments that wait for their first run, in the order they will get it."""
+    waiting = [name for name in state.open if state.experiments[name].status == "proposed"]
+    return tuple(sorted(waiting, key=lambda name: not state.experiments[name].promoted))
+
+
+def free(state: State) -> Counter[str]:
+    """GPUs by type on which no run of ours is or will be."""
+    counts = Counter(gpu.type for gpu in state.gpus)
+    counts.subtract(state.runs[run].gpu_type for run in state.active)
+    return +counts
+
+
+def estimate(state: State, name: ExperimentId) -> Estimate | None:
+    """On the GPU type with the most runs. None before the first result."""
+    types = (
+        {gpu_type for experiment, gpu_type in state.scores if experiment == name} if name in state.experiments else ()
+    )
+    gpu_type = max(types, key=lambda kind: len(state.scores[name, kind]), default=None)
+    if gpu_type is None:
+        return None
+    scores, measured = state.scores[name, gpu_type], noise(state, gpu_type)
+    mean, half = fmean(scores), student_t(measured.df) * measured.sd / math.sqrt(len(scores))
+    return Estimate(name, gpu_type, mean, mean - half, mean + half, measured.sd, len(scores))
+
+
+def best(state: State) -> Estimate | None:
+    """The champion: the current baseline. Each of them had to beat the one before."""
+    return estimate(state, state.baseline)
+
+
+def source_of(state: State, name: ExperimentId) -> str:
+    """The whole train.py of an experiment. Raises KeyError for an unknown one, PatchError if it does not apply."""
+    if name in state.sources:
+        return state.sources[name]
+    experiment = state.experiments[name]
+    return apply(source_of(state, experiment.parent or name), experiment.change)
+
+
+def status(state: State, *, now: float, alive: bool, pid: int | None) -> dict[str, Any]:
+    """The stable interface of `status --json`; documented in the README, versioned by "version"."""
+    start, champion = estimate(state, state.baseline), best(state)
+    waiting = sum(state.runs[run].started_at is None for run in state.active)
+    return {
+        "version": STATUS_VERSION,
+        "simulated": state.simulated,
+        "engine": {"alive": alive, "pid": pid},
+        "elapsed_s": round(elapsed(state, now), 1),
+        "experiments": _verdicts(state),
+        "runs": {"finished": state.ended, "running": len(state.active) - waiting, "queued": waiting},
+        "baseline": {
+            "commit": state.commit,
+            "val_bpb": start and start.mean,
+            "sd": start and start.sd,
+            "n": start.runs if start else 0,
+        },
+        "best": champion
+        and {
+            "experiment": champion.experiment,
+            "val_bpb": champion.mean,
+            "low": champion.low,
+            "high": champion.high,
+        },
+        "ledger": {name: round(seconds, 3) for name, seconds in ledger(state, now).items()},
+        "stop_reason": None if alive or state.last_stop is None else state.last_stop.reason,
+    }
+
+
+def _verdicts(state: State) -> dict[str, int]:
+    """Open ones by what they wait for, finished ones by verdict; every verdict is always there."""
+    open_now: Counter[str] = Counter(state.experiments[name].status for name in state.open)
+    return {**{verdict: state.counts.get(verdict, 0) for verdict in VERDICTS}, **open_now}
+
+
+def results_rows(state: State) -> list[Row]:
+    """The session as rows of a results.tsv: the baseline, then every experiment with a verdict, in order."""
+    rows = [_row(state, experiment) for experiment in state.experiments.values() if not experiment.is_open]
+    return [row for row in rows if row is not None]
+
+
+_UPSTREAM = {"kept": "keep", "discarded": "discard", "crashed": "crash"}
+
+
+def _row(state: State, experiment: Experiment) -> Row | None:
+    measured = estimate(state, experiment.id)
+    status_ = _UPSTREAM.get(experiment.status)
+    if status_ is None or (measured is None and status_ != "crash"):
+        return None
+    results = [result for run in experiment.runs if (result := state.runs[run].result) is not None]
+    memory = max((result.memory_mb or 0.0 for result in results), default=0.0)
+    return Row(
+        commit=experiment.commit or "none",
+        val_bpb=measured.mean if measured else None,
+        memory_gb=memory / 1024,
+        status=status_,
+        description=f"{experiment.title} ({experiment.id}; {experiment.reason or 'baseline'})",
+    )

@@ -1,0 +1,123 @@
+"""From what a researcher says and a run reports to facts. Pure: it knows neither the clock nor the log."""
+
+from __future__ import annotations
+
+from core import events as ev
+from core import patch
+from core.errors import PatchError
+from core.executor import Ended
+from core.ids import ExperimentId, WaveId, experiment_id, wave_id
+from core.researcher import Idea, Plan
+from core.state import State
+from core.verdict import describe
+from core.views import proposed, remaining
+
+
+def proposals(state: State, plan: Plan, *, parent: ExperimentId, by: str, at: float) -> list[ev.Known]:
+    """The wave and what becomes of each idea: an experiment, or a rejection with its reason.
+
+    `parent` is the baseline that the plan was made for. Ideas beyond the session's limit of experiments are left out.
+    """
+    wave = wave_id(len(state.waves) + 1)
+    facts: list[ev.Known] = [
+        ev.WavePlanned(
+            at=at,
+            wave=wave,
+            parent=parent,
+            reason=plan.reason,
+            design=plan.design,
+            researcher=by,
+        )
+    ]
+    left, number, fresh = remaining(state), proposed(state), dict[str, ExperimentId]()
+    for idea in plan.ideas:
+        if left is not None and len(fresh) >= left:
+            break
+        fact = _proposal(state, wave, parent, idea, experiment_id(number + 1), fresh, at)
+        if isinstance(fact, ev.ExperimentProposed):
+            fresh[fact.digest] = fact.experiment
+            number += 1
+        facts.append(fact)
+    return facts
+
+
+def _proposal(
+    state: State,
+    wave: WaveId,
+    parent: ExperimentId,
+    idea: Idea,
+    name: ExperimentId,
+    fresh: dict[str, ExperimentId],
+    at: float,
+) -> ev.ExperimentProposed | ev.ProposalRejected:
+    old = state.sources[parent]
+    try:
+        source = patch.apply(old, idea.change)
+        reason = patch.check(source, old)
+    except PatchError as error:
+        source, reason = "", str(error)
+    digest = patch.digest(source) if reason is None else ""
+    twin = (fresh.get(digest) or state.digests.get(digest)) if digest else None
+    if twin is not None:
+        reason = f"the same train.py as {twin}"
+    if reason is not None:
+        return ev.ProposalRejected(at=at, wave=wave, title=idea.title, reason=reason, cell=idea.cell, twin=twin)
+    return ev.ExperimentProposed(
+        at=at,
+        experiment=name,
+        wave=wave,
+        parent=parent,
+        change=idea.change,
+        digest=digest,
+        title=idea.title,
+        hypothesis=idea.hypothesis,
+        cell=idea.cell,
+    )
+
+
+def result(ended: Ended) -> ev.RunEnded:
+    """What an executor saw, as a fact."""
+    summary = ended.summary
+    fact = ev.RunEnded(
+        at=ended.at,
+        run=ended.run,
+        outcome=ended.outcome,
+        fingerprint=ended.fingerprint,
+        corpus=ended.corpus,
+        exit_code=ended.exit_code,
+        reason=ended.reason,
+        tail=ended.tail,
+    )
+    if summary is None:
+        return fact
+    extra = {name: value for name, value in summary.extra.items() if isinstance(value, float | int)}
+    return ev.RunEnded(
+        **{name: getattr(fact, name) for name in ("at", "run", "outcome", "fingerprint", "corpus", "exit_code")},
+        reason=fact.reason,
+        val_bpb=summary.val_bpb,
+        training_s=summary.training_s,
+        total_s=summary.total_s,
+        startup_s=extra.get("startup_seconds"),
+        eval_s=extra.get("eval_seconds"),
+        memory_mb=summary.peak_vram_mb,
+        mfu_percent=summary.mfu_percent,
+        tokens_m=summary.total_tokens_M,
+        steps=summary.num_steps,
+        params_m=summary.num_params_M,
+    )
+
+
+def message(state: State, name: ExperimentId) -> str:
+    """The commit message of a kept change: what, why, and the numbers it rests on."""
+    experiment = state.experiments[name]
+    lines = [f"{name}: {experiment.title}", ""]
+    if experiment.hypothesis:
+        lines += [experiment.hypothesis, ""]
+    evidence = experiment.evidence
+    if evidence is not None:
+        scores = ", ".join(f"{score:.6f}" for score in state.scores.get((name, evidence.gpu_type), ()))
+        lines += [
+            f"val_bpb {describe(evidence)}, on {evidence.gpu_type}",
+            f"runs: {scores}; run-to-run sd {evidence.noise_sd:.4f}",
+        ]
+    return "\n".join(lines)

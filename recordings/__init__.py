@@ -1,0 +1,1 @@
+"""Recordings that ship with the program: real sessions, to be played without a GPU."""

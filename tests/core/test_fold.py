@@ -1,0 +1,136 @@
+"""The fold: facts in, state out, whatever the facts."""
+
+from __future__ import annotations
+
+import copy
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from story import E0, Story
+
+from core import events as ev
+from core.fold import fold
+from core.ids import ExperimentId, RunId
+from core.state import State
+from core.views import elapsed, source_of
+
+
+def campaign() -> list[ev.Known]:
+    """A session with everything in it: kept, discarded, crashed, vetoed, a restart."""
+    story = Story().score(E0, 2.50, 2.51)
+    kept, worse, broken, vetoed = story.wave(
+        {"DEPTH": "2"}, {"DEPTH": "8"}, {"MATRIX_LR": "9.0"}, {"WARMDOWN_RATIO": "0.9"}, factors={"DEPTH": ("2", "8")}
+    )
+    story.score(kept, 2.30, 2.31).judge(kept, "kept").move(kept)
+    story.score(worse, 2.60).judge(worse, "discarded")
+    story.crash(story.start(broken)).judge(broken, "crashed")
+    run = story.start(vetoed)
+    story.tell(ev.RunProgressed, run=run, step=3, fraction=0.1, loss=5.0)
+    story.tell(ev.ExperimentVetoed, experiment=vetoed, by="ada", reason="too slow")
+    story.wait(1).tell(ev.RunEnded, run=run, outcome="finished", val_bpb=1.0)
+    story.tell(ev.ResearchPaused, by="ada").wait(5).tell(ev.ResearchResumed, by="ada")
+    story.tell(ev.NoteAdded, by="ada", text="look at depth").wait(100).engine()
+    story.tell(ev.WaveAsked, slots=2).tell(ev.ResearchFailed, reason="offline")
+    return story.wait(5).tell(ev.EngineStopped, reason="enough").facts
+
+
+def test_a_campaign_folds_to_what_happened() -> None:
+    state = fold(State(), campaign())
+    assert {name: experiment.status for name, experiment in state.experiments.items()} == {
+        "e0": "kept",
+        "e1": "kept",
+        "e2": "discarded",
+        "e3": "crashed",
+        "e4": "vetoed",
+    }
+    assert state.counts == {"kept": 1, "discarded": 1, "crashed": 1, "vetoed": 1}
+    assert (state.baseline, state.lineage, state.commit) == ("e1", ("e0", "e1"), "def5678")
+    assert not state.open
+    assert not state.active
+    assert state.scores[ExperimentId("e1"), "cpu"] == (2.30, 2.31)
+    assert "DEPTH = 2" in source_of(state, ExperimentId("e1"))
+
+
+def test_a_veto_beats_a_late_success() -> None:
+    state = fold(State(), campaign())
+    assert state.experiments[ExperimentId("e4")].status == "vetoed"
+    assert state.experiments[ExperimentId("e4")].reason == "too slow"
+
+
+@given(st.data())
+def test_any_prefix_folds_and_goes_on_to_the_same_state(data: st.DataObject) -> None:
+    facts = campaign()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(facts)), max_size=6)))
+    state = State()
+    for start, end in zip([0, *cuts], [*cuts, len(facts)], strict=True):
+        state = fold(state, facts[start:end])
+    assert state == fold(State(), facts)
+
+
+@given(st.randoms(use_true_random=False))
+def test_facts_in_any_order_and_repeated_never_raise(random: object) -> None:
+    facts = campaign() * 2
+    random.shuffle(facts)  # type: ignore[attr-defined]
+    fold(State(), facts)
+
+
+def test_a_fold_leaves_the_state_it_started_from_as_it_was() -> None:
+    facts = campaign()
+    for cut in range(len(facts)):
+        before = fold(State(), facts[:cut])
+        kept = copy.deepcopy(before)
+        fold(before, facts[cut:])
+        assert before == kept
+
+
+@pytest.mark.parametrize("fact", campaign(), ids=lambda fact: type(fact).__name__)
+def test_every_fact_round_trips(fact: ev.Known) -> None:
+    assert ev.decode(ev.encode(fact)) == fact
+
+
+def test_unknown_kinds_survive_byte_for_byte_and_count_as_facts() -> None:
+    body = b'{"kind":"GpuCaughtFire","at":12.5,"gpu":"cpu0","deep":{"a":[1,2]}}'
+    fact = ev.decode(body)
+    assert isinstance(fact, ev.Unknown)
+    assert (fact.kind, fact.at) == ("GpuCaughtFire", 12.5)
+    assert ev.encode(fact) == body
+    assert fold(State(), [fact]).seq == 1
+    assert ev.decode_many([body, ev.encode(campaign()[0])])[0] == fact
+
+
+def test_what_is_not_json_is_an_error() -> None:
+    with pytest.raises(msgspec.DecodeError):
+        ev.decode(b'{"kind": "Run')
+
+
+def test_a_late_progress_of_an_ended_run_changes_nothing() -> None:
+    story = Story().score(E0, 2.5)
+    before = story.state
+    story.tell(ev.RunProgressed, run=RunId("e0-1"), step=9)
+    assert story.state.progress == before.progress == {}
+
+
+def test_the_time_without_an_engine_does_not_count_as_elapsed() -> None:
+    story = Story().wait(100).tell(ev.NoteAdded, by="a", text="last sign of life")
+    story.wait(5000).engine().wait(50)
+    assert elapsed(story.state, story.at) == pytest.approx(150)
+
+
+def test_replicates_pool_into_one_noise_estimate() -> None:
+    story = Story().score(E0, 1.0, 2.0, 3.0)
+    (other,) = story.wave({"DEPTH": "2"})
+    story.score(other, 5.0, 7.0)
+    spread = story.state.spread["cpu"]
+    assert spread.squares == pytest.approx(2.0 + 2.0)
+    assert spread.df == 3
+
+
+def test_a_lost_run_puts_its_experiment_back_in_the_queue() -> None:
+    story = Story()
+    (name,) = story.wave({"DEPTH": "2"})
+    run = story.start(name)
+    assert story.state.experiments[name].status == "running"
+    story.tell(ev.RunEnded, run=run, outcome="lost", reason="its supervisor died")
+    assert story.state.experiments[name].status == "proposed"

@@ -1,0 +1,123 @@
+"""The val_bpb chart in a plain terminal, and the summary under it.
+
+plotext has one figure per process; it is hidden here behind a pure function from a state to text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from core.ids import BASELINE
+from core.ledger import ledger
+from core.state import State
+from core.views import best, elapsed, estimate, proposed
+
+CLIP = 0.95  # of the results decide the limits: a few disasters must not squeeze the interesting band
+MARKS = {"kept": ("●", "green+"), "discarded": ("·", "gray"), "open": ("○", "blue+"), "crashed": ("×", "red+")}
+
+
+class Point(msgspec.Struct, frozen=True):
+    number: int  # of the experiment; 0 is the baseline as found
+    val_bpb: float | None  # mean of its runs; None for a crash
+    verdict: str  # kept, discarded, crashed, open
+
+
+def points(state: State) -> list[Point]:
+    """One per experiment that has a result or crashed."""
+    found: list[Point] = []
+    for experiment in state.experiments.values():
+        measured = estimate(state, experiment.id)
+        verdict = "open" if experiment.is_open else experiment.status
+        if measured is not None or verdict == "crashed":
+            number = int(experiment.id[1:]) if experiment.id[1:].isdigit() else len(found)
+            found.append(Point(number, measured.mean if measured else None, verdict))
+    return found
+
+
+def staircase(state: State) -> list[tuple[int, float]]:
+    """Best so far: (experiment number, mean) of each baseline in turn."""
+    steps = [(int(name[1:]), measured.mean) for name in state.lineage if (measured := estimate(state, name))]
+    return sorted(steps)
+
+
+def limits(values: list[float]) -> tuple[float, float]:
+    """Of the vertical axis: all but the worst few per cent, with a margin."""
+    ordered = sorted(values)
+    low, high = ordered[0], ordered[max(0, min(len(ordered) - 1, round(CLIP * (len(ordered) - 1))))]
+    margin = (high - low) * 0.06 or abs(high) * 0.01 or 0.01
+    return low - 2 * margin, high + margin
+
+
+def chart(state: State, *, width: int = 78, height: int = 20, colour: bool = False) -> str:
+    """The chart as lines of text; "" before there is anything to draw."""
+    found = points(state)
+    scored = [point.val_bpb for point in found if point.val_bpb is not None]
+    if len(scored) < 2:
+        return ""
+    import plotext
+
+    low, high = limits(scored)
+    last = max(point.number for point in found)
+    plotext.terminal.limit(False, False)  # it would clamp to the process's terminal, which may be none
+    figure = plotext.figure
+    figure.clear()
+    figure.plot_size(width, height)
+    figure.canvas("default")
+    _draw(figure, plotext.marker, _stairs(staircase(state), last), "─", "green+", lines=True)
+    for verdict in ("discarded", "crashed", "open", "kept"):
+        marks = [
+            (point.number, low if point.val_bpb is None else min(point.val_bpb, high))
+            for point in found
+            if point.verdict == verdict
+        ]
+        _draw(figure, plotext.marker, marks, *MARKS[verdict], lines=False)
+    figure.ruler(1).lim(low, high)
+    figure.ruler(0).lim(-0.5, last + 0.5)
+    text = str(figure.build().string())
+    return text if colour else str(plotext.uncolorize(text))
+
+
+def _stairs(steps: list[tuple[int, float]], last: int) -> list[tuple[float, float]]:
+    """Corners of the staircase: each level holds until the next begins."""
+    corners: list[tuple[float, float]] = []
+    for i, (number, value) in enumerate(steps):
+        until = steps[i + 1][0] if i + 1 < len(steps) else last
+        corners += [(number, value), (until, value)]
+    return corners
+
+
+def _draw(
+    figure: Any, marker: Any, marks: Sequence[tuple[float, float]], symbol: str, tint: str, *, lines: bool
+) -> None:
+    if not marks:
+        return
+    signal = figure.signal([x for x, _ in marks], [y for _, y in marks], marker=marker(symbol, tint))
+    if lines:
+        signal.lines()
+    figure.draw(signal)
+
+
+def summary(state: State, now: float | None = None) -> str:
+    """Two lines: what was reached, and where the GPU time went."""
+    now = state.at if now is None else now
+    champion, start = best(state), estimate(state, BASELINE) if state.experiments else None
+    reached = "nothing measured yet"
+    if champion and start:
+        gain = (champion.mean - start.mean) / start.mean
+        half = (champion.high - champion.low) / 2
+        reached = (
+            f"val_bpb {start.mean:.4f} → {champion.mean:.4f} ± {half:.4f} ({gain:+.1%}, {champion.experiment}, "
+            f"{champion.runs} runs; 95 % interval)"
+        ).replace("-", "−")
+    spent = ledger(state, now)
+    total = sum(spent.values()) or 1.0
+    parts = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in spent.items() if seconds / total >= 0.005)
+    kept = state.counts.get("kept", 0)
+    done = proposed(state) - len(state.open)
+    return (
+        f"{reached}\n{done} experiments, {kept} kept, {state.ended} runs in {elapsed(state, now) / 60:.1f} min; "
+        f"GPU time: {parts or 'none'}"
+    )

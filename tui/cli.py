@@ -1,0 +1,44 @@
+"""The command line: `autoresearch-tui`, its options and its commands.
+
+The core is imported by the commands that need it, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tui import __version__, commands
+from tui.shell import Group, research, research_options
+
+EPILOG = (
+    "Exit codes: 0 budget or target reached, or stopped by command · 1 a command was refused · 2 usage, settings or "
+    "workspace · 3 nothing can run here · 4 the researcher failed for good · 5 another engine holds this workspace · "
+    "130/143 ended by a signal."
+)
+
+
+@click.group(
+    cls=Group, invoke_without_command=True, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.option(
+    "-C", "workspace", type=click.Path(path_type=Path), default=".", metavar="WORKSPACE", help="Default: this folder."
+)
+@research_options
+@click.version_option(__version__, prog_name="autoresearch-tui")
+@click.pass_context
+def main(context: click.Context, /, workspace: Path, no_ui: bool, as_json: bool, **flags: Any) -> None:
+    """Autonomous research on a training script, under control: experiments are real runs, judged against the noise.
+
+    Without a command: run the engine on WORKSPACE, a git repository with train.py and prepare.py.
+    """
+    context.obj = workspace
+    context.meta["flags"] = flags
+    if context.invoked_subcommand is None:
+        research(context, workspace, flags, as_json=as_json)
+
+
+for command in commands.ALL:
+    main.add_command(command)

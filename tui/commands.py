@@ -1,0 +1,266 @@
+"""The commands of the command line, each a thin shell around the core."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tui import __version__
+from tui.shell import draw, load, research, research_options, say, session_file
+
+if TYPE_CHECKING:
+    from core.commands import Command
+    from core.state import State
+
+ANSWER_WITHIN_S = 5.0
+
+Path_ = click.Path(path_type=Path)
+
+
+# --- starting ---------------------------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("folder", type=Path_, required=False)
+@research_options
+@click.pass_context
+def demo(context: click.Context, /, folder: Path | None, no_ui: bool, as_json: bool, **flags: Any) -> None:
+    """Make a workspace from the template (default: under your data folder), prepare its data, and research it."""
+    from tui import template
+
+    given = {**context.meta["flags"], **{name: value for name, value in flags.items() if value is not None}}
+    workspace = folder or template.demo_folder()
+    tell = _aside if as_json else say
+    template.make(workspace, tell)
+    template.prepare(workspace, load(workspace, given).settings, tell)
+    research(context, workspace, given, as_json=as_json)
+
+
+def _aside(text: str) -> None:
+    click.echo(text, err=True)
+
+
+@click.command()
+@click.pass_obj
+def init(workspace: Path) -> None:
+    """Make WORKSPACE a workspace: git repository, train.py, prepare.py, program.md, autoresearch.toml where missing."""
+    from tui import template
+
+    template.make(workspace, say)
+    say("Next: `python prepare.py` prepares the data, `autoresearch-tui doctor` checks, `autoresearch-tui` starts.")
+
+
+@click.command()
+@click.pass_context
+def doctor(context: click.Context) -> None:
+    """Check this machine and WORKSPACE: settings, Python, git, disk, GPUs, torch, and a 5-second training run."""
+    from tui.doctor import examine
+
+    loaded = load(context.obj, context.meta["flags"])
+    context.exit(examine(context.obj, loaded, say))
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+def _state(workspace: Path) -> State:
+    from core import log
+    from core.fold import fold
+    from core.state import State
+
+    return fold(State(), log.read_all(session_file(workspace)))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The stable interface; described in the README.")
+@click.pass_obj
+def status(workspace: Path, as_json: bool) -> None:
+    """What the session has reached, and whether an engine runs."""
+    from core import headless, log, views
+    from tui.chart import summary
+
+    state, file = _state(workspace), session_file(workspace)
+    alive = log.is_held(file)
+    beat = log.heartbeat(file)
+    now = time.time() if alive else state.at
+    if as_json:
+        facts = views.status(state, now=now, alive=alive, pid=beat.pid if beat and alive else None)
+        click.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    engine = f"engine alive (pid {beat.pid})" if alive and beat else "no engine running"
+    stopped = f"; it ended because {state.last_stop.reason}" if state.last_stop and not alive else ""
+    paused = f"; paused by {state.pause.by}" if state.pause else ""
+    say(f"session {state.session} on {state.branch}: {engine}{stopped}{paused}")
+    say(summary(state, now))
+    running = headless.progress(state) if alive else ""
+    if running:
+        say(running)
+
+
+@click.command()
+@click.pass_obj
+def chart(workspace: Path) -> None:
+    """Draw val_bpb over experiments."""
+    _state(workspace)
+    draw(workspace)
+
+
+@click.command()
+@click.argument("recording", type=Path_)
+@click.option("--speed", type=float, default=1.0, metavar="X", help="Times real time; inf: no waiting.")
+@click.option("--no-ui", is_flag=True, help="Print lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print the facts themselves.")
+def play(recording: Path, speed: float, no_ui: bool, as_json: bool) -> None:
+    """Play a recorded session."""
+    from core import headless
+    from core.feed import Player
+    from tui import chart as charts
+
+    if not speed > 0:
+        raise click.BadParameter("must be above 0", param_hint="--speed")
+    updates = Player(recording, speed=speed, idle_s=10.0 if math.isfinite(speed) else 0.0).updates()
+    shown = headless.show_json(updates, say, version=__version__) if as_json else headless.show(updates, say)
+    state = asyncio.run(_finished(shown))
+    if not as_json and (text := charts.chart(state)):
+        say(text)
+        say(charts.summary(state))
+
+
+async def _finished(shown: Any) -> Any:
+    return await shown
+
+
+# --- telling the engine -----------------------------------------------------------------------------------------------
+
+
+def _operator() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "operator"
+
+
+def _tell(context: click.Context, command: Command, *, needs_engine: bool = False) -> None:
+    """Leaves a command and waits for the answer; without an engine it waits for the next one."""
+    from core import commands, log
+    from core.errors import Refused
+
+    file = session_file(context.obj)
+    if not log.is_held(file):
+        commands.decide(_state(context.obj), command)  # says no at once if it would
+        if needs_engine:
+            raise Refused("No engine is running, so there is nothing to stop.")
+        log.send(file, command)
+        say("No engine is running; this takes effect when one starts.")
+        return
+    number = log.send(file, command)
+    deadline = time.monotonic() + ANSWER_WITHIN_S
+    while (answer := log.answer(file, number)) is None:
+        if time.monotonic() > deadline:
+            say("The engine has not answered yet; it will when it can.")
+            return
+        time.sleep(0.02)
+    if answer:
+        raise Refused(answer)
+    say("Done.")
+
+
+@click.command()
+@click.option("--now", is_flag=True, help="Do not wait for running jobs; they are stopped.")
+@click.pass_context
+def stop(context: click.Context, now: bool) -> None:
+    """Stop the engine; running jobs finish first unless --now."""
+    from core.commands import Stop
+
+    _tell(context, Stop(by=_operator(), now=now), needs_engine=True)
+
+
+@click.command()
+@click.argument("reason", required=False, default="")
+@click.pass_context
+def pause(context: click.Context, reason: str) -> None:
+    """Start no further runs until `resume`; running jobs finish."""
+    from core.commands import Pause
+
+    _tell(context, Pause(by=_operator(), reason=reason))
+
+
+@click.command()
+@click.pass_context
+def resume(context: click.Context) -> None:
+    """Go on after `pause`."""
+    from core.commands import Resume
+
+    _tell(context, Resume(by=_operator()))
+
+
+@click.command()
+@click.argument("experiment")
+@click.argument("reason", required=False, default="")
+@click.pass_context
+def veto(context: click.Context, experiment: str, reason: str) -> None:
+    """Take EXPERIMENT (such as e12) out; its running job is stopped."""
+    from core.commands import Veto
+    from core.ids import ExperimentId
+
+    _tell(context, Veto(by=_operator(), experiment=ExperimentId(experiment), reason=reason))
+
+
+@click.command()
+@click.argument("experiment")
+@click.argument("reason", required=False, default="")
+@click.pass_context
+def promote(context: click.Context, experiment: str, reason: str) -> None:
+    """Run EXPERIMENT next; a discarded one gets another look with more seeds."""
+    from core.commands import Promote
+    from core.ids import ExperimentId
+
+    _tell(context, Promote(by=_operator(), experiment=ExperimentId(experiment), reason=reason))
+
+
+@click.command()
+@click.argument("text")
+@click.pass_context
+def note(context: click.Context, text: str) -> None:
+    """Leave a note for the researcher and the record."""
+    from core.commands import Note
+
+    _tell(context, Note(by=_operator(), text=text))
+
+
+# --- in and out -------------------------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.option("--format", "form", type=click.Choice(["tsv", "csv", "jsonl"]), required=True)
+@click.option("-o", "--output", type=Path_, help="Default: standard output.")
+@click.pass_obj
+def export(workspace: Path, form: str, output: Path | None) -> None:
+    """The session as results.tsv, as a table of runs (csv), or as a recording (jsonl)."""
+    from tui import exchange
+
+    exchange.export(session_file(workspace), form, output)
+
+
+@click.command(name="import")
+@click.argument("results", type=Path_)
+@click.pass_context
+def import_(context: click.Context, results: Path) -> None:
+    """Take the rows of a results.tsv into the session, as history."""
+    from tui import exchange
+
+    loaded = load(context.obj, context.meta["flags"])
+    rows, problems = exchange.import_results(context.obj, results, loaded.settings, __version__)
+    for problem in problems:
+        click.echo(f"{results}:{problem.line}: {problem.reason}", err=True)
+    say(f"Imported {rows} row{'s' * (rows != 1)} of {results}; {len(problems)} could not be read.")
+
+
+ALL = (demo, init, doctor, status, chart, play, stop, pause, resume, veto, promote, note, export, import_)

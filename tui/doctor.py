@@ -1,0 +1,180 @@
+"""`doctor`: what this machine and workspace have, and what to do about what is missing.
+
+Every check is tried, whatever the others say; each failure comes with a remedy. The last one is a real training run of
+five seconds in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from core import log, session
+from core.errors import AutoresearchError
+from core.executors.gpus import local_slots
+from core.executors.local_environment import base_environment
+from core.settings import Loaded
+from core.transcript import Reader
+from core.workspace import Workspace
+
+LOW_DISK_BYTES = 2e9
+TRIAL_S = 5.0
+TRIAL_WITHIN_S = 300.0
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "lustre", "ceph", "glusterfs"}
+)
+
+
+class Check(msgspec.Struct, frozen=True):
+    name: str
+    is_good: bool
+    found: str
+    remedy: str = ""
+    is_fatal: bool = True
+
+
+def examine(path: Path, loaded: Loaded, say: Callable[[str], None]) -> int:
+    """Prints settings and checks as they come; 0 if research can start here, else 3."""
+    say("Settings (value, and where it comes from):")
+    for name, origin in loaded.origins.items():
+        value = getattr(loaded.settings, "for_" if name == "for" else name)
+        say(f"  {name:<16} {_shown(name, value):<24} {origin}")
+    say("Checks:")
+    failed = False
+    for check in _checks(path, loaded):
+        glyph = "✓" if check.is_good else "✗" if check.is_fatal else "!"
+        say(f"  {glyph} {check.name:<10} {check.found}")
+        if check.remedy and not check.is_good:
+            say(f"    → {check.remedy}")
+        failed |= check.is_fatal and not check.is_good
+    say("Research cannot start here yet: see → above." if failed else "Research can start: `autoresearch-tui`.")
+    return 3 if failed else 0
+
+
+def _shown(name: str, value: object) -> str:
+    """Values of variables for runs may be secrets: only their names are shown."""
+    if name == "env" and isinstance(value, dict):
+        return ", ".join(value) or "none"
+    return "none" if value in (None, (), "") else ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _checks(path: Path, loaded: Loaded) -> Iterator[Check]:
+    yield _python()
+    yield _git()
+    yield _disk(path)
+    yield _local_disk(path)
+    yield _gpus(loaded)
+    python = loaded.settings.interpreter(path.resolve())
+    yield _torch(python)
+    try:
+        workspace = Workspace.open(path)
+    except AutoresearchError as error:
+        yield Check("workspace", False, str(error), "`autoresearch-tui init` makes a workspace of a folder.")
+        return
+    yield Check("workspace", True, f"{workspace.root} at {workspace.head()}")
+    yield _session(workspace)
+    yield _trainer(workspace, python, loaded)
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Check(
+        "python", sys.version_info >= (3, 11), f"{version} ({sys.executable})", "Install Python 3.11 or newer."
+    )
+
+
+def _git() -> Check:
+    path = shutil.which("git")
+    return Check("git", path is not None, path or "not found", "Install git; research is kept as commits.")
+
+
+def _disk(path: Path) -> Check:
+    there = next((p for p in (path.resolve(), *path.resolve().parents) if p.exists()), Path("/"))
+    free = shutil.disk_usage(there).free
+    remedy = "Free some space: logs and run folders live in .autoresearch/ of the workspace."
+    return Check(
+        "disk", free > LOW_DISK_BYTES, f"{free / 1e9:.1f} GB free", remedy, is_fatal=free < LOW_DISK_BYTES / 20
+    )
+
+
+def _local_disk(path: Path) -> Check:
+    import psutil
+
+    mounts = {Path(part.mountpoint): part.fstype for part in psutil.disk_partitions(all=True)}
+    here = path.resolve()
+    kind = next((mounts[p] for p in (here, *here.parents) if p in mounts), "unknown")
+    remedy = "Put the workspace on a local disk: SQLite's write-ahead log does not work over network file systems."
+    return Check("filesystem", kind not in NETWORK_FILE_SYSTEMS, kind, remedy, is_fatal=False)
+
+
+def _gpus(loaded: Loaded) -> Check:
+    try:
+        slots = local_slots(loaded.settings.slots)
+    except AutoresearchError as error:
+        return Check("GPUs", False, str(error), "Set `slots` to 1 or more.")
+    types = dict.fromkeys(slot.gpu.type for slot in slots)
+    return Check("GPUs", True, ", ".join(f"{sum(s.gpu.type == t for s in slots)} × {t}" for t in types))
+
+
+def _torch(python: str) -> Check:
+    code = (
+        "import torch; print(torch.__version__, 'CUDA ' + torch.version.cuda if torch.cuda.is_available() else 'CPU')"
+    )
+    remedy = f"Install it for {python}: `pip install 'autoresearch-tui[train]'`."
+    try:
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Check(
+            "torch", False, str(error), "Set `python` in autoresearch.toml to the interpreter of your trainer."
+        )
+    said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines() or ["no answer"]
+    return Check("torch", done.returncode == 0, said[-1], remedy)
+
+
+def _session(workspace: Workspace) -> Check:
+    file = workspace.state / log.FILE
+    if not file.exists():
+        return Check("session", True, "none yet")
+    try:
+        facts = log.read_all(file)
+    except AutoresearchError as error:
+        return Check("session", False, str(error))
+    engine = "an engine runs" if log.is_held(file) else "no engine runs"
+    return Check("session", True, f"{len(facts):,} facts, {engine}")
+
+
+def _trainer(workspace: Workspace, python: str, loaded: Loaded) -> Check:
+    """The workspace's train.py with a budget of five seconds; a fixed budget of its own may make it longer."""
+    environment = base_environment(os.environ, loaded.settings.env, TRIAL_S)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = workspace.base_files(Path(scratch))
+        try:
+            done = subprocess.run(
+                [python, "train.py"],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=TRIAL_WITHIN_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return Check("trainer", False, str(error), "Run `python train.py` in the workspace and mend what it says.")
+    reader = Reader()
+    reader.feed(done.stdout)
+    summary = reader.summary()
+    if summary is None:
+        reason = reader.failure() or f"exit code {done.returncode}, no result block"
+        return Check(
+            "trainer", False, reason, "Run `python prepare.py`, then `python train.py`, and mend what they say."
+        )
+    budget = session.trainer_budget(workspace, on_cpu=True)
+    return Check("trainer", True, f"val_bpb {summary.val_bpb:.4f} after {TRIAL_S:g} s (a run takes {budget:g} s)")

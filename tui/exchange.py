@@ -1,0 +1,100 @@
+"""Sessions out as tables and recordings, and results.tsv files in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from core import events as ev
+from core import log, recording, results, session
+from core.errors import RecordingError
+from core.fold import fold
+from core.results import Problem
+from core.settings import Settings
+from core.state import Run, State
+from core.views import results_rows
+from core.workspace import Workspace
+from tui import __version__
+
+COLUMNS = (
+    *("run", "experiment", "wave", "title", "verdict", "tier", "purpose", "gpu_type", "gpu", "seed", "requested_at"),
+    *("started_at", "ended_at", "outcome", "val_bpb", "training_s", "total_s", "memory_mb", "mfu_percent", "tokens_m"),
+    *("steps", "params_m", "fingerprint", "corpus", "reason"),
+)
+
+
+def export(file: Path, form: str, output: Path | None) -> None:
+    """Writes the session at `file` to `output`, or to standard output. Raises LogError, RecordingError."""
+    facts = log.read_all(file)
+    state = fold(State(), facts)
+    if form == "tsv":
+        lines: Iterable[bytes] = [results.dump(results_rows(state)).encode()]
+    elif form == "csv":
+        lines = [_table(state).encode()]
+    else:
+        lines = recording.dump(recording.header(state, __version__), facts)
+    if output is None:
+        sys.stdout.buffer.writelines(lines)
+        sys.stdout.flush()
+        return
+    try:
+        fresh = output.with_name(f".{output.name}.new")
+        with fresh.open("wb") as out:
+            out.writelines(lines)
+        fresh.replace(output)
+    except OSError as error:
+        raise RecordingError(f"Cannot write {output}: {error}.") from error
+
+
+def _table(state: State) -> str:
+    """One row per run. A cell that a spreadsheet would take for a formula gets a leading apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow((*COLUMNS, "simulated"))
+    for run in state.runs.values():
+        writer.writerow([_cell(value) for value in (*_row(state, run), state.simulated)])
+    return out.getvalue()
+
+
+def _row(state: State, run: Run) -> list[object]:
+    experiment, result = state.experiments.get(run.experiment), run.result
+    known: dict[str, object] = {
+        "run": run.id,
+        "wave": experiment.wave if experiment else "",
+        "title": experiment.title if experiment else "",
+        "verdict": experiment.status if experiment else "",
+    }
+    return [known.get(name, getattr(run, name, getattr(result, name, ""))) for name in COLUMNS]
+
+
+def _cell(value: object) -> object:
+    risky = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
+    return f"'{value}" if risky else "" if value is None else value
+
+
+def import_results(path: Path, file: Path, settings: Settings, version: str) -> tuple[int, tuple[Problem, ...]]:
+    """Appends every readable row to the session of `path`, which begins one if there is none.
+
+    Returns how many rows there were, and the lines that could not be read. Raises RecordingError, EngineRunning.
+    """
+    try:
+        loaded = results.load(file.read_bytes())
+    except OSError as error:
+        raise RecordingError(f"Cannot read {file}: {error}.") from error
+    facts = [
+        ev.ResultImported(
+            at=time.time(),
+            commit=row.commit,
+            status=row.status,
+            description=row.description,
+            val_bpb=row.val_bpb,
+            memory_gb=row.memory_gb,
+        )
+        for row in loaded.rows
+    ]
+    session.record(Workspace.open(path), facts, settings, version)
+    return len(facts), loaded.problems

@@ -1,0 +1,108 @@
+"""What the commands share: flags of the settings, errors as sentences, and running the engine in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tui import __version__
+
+if TYPE_CHECKING:
+    from core.settings import Loaded
+
+# Flags of the settings: (flag, type, metavar, help). Their names are those of the settings.
+SETTING_FLAGS: tuple[tuple[str, Any, str | None, str], ...] = (
+    ("--executor", str, None, "Where runs execute: local."),
+    ("--researcher", str, None, "Who proposes experiments: designed."),
+    ("--max-hours", float, "H", "The session ends after so many hours of work."),
+    ("--max-experiments", int, "N", "The session ends after so many experiments."),
+    ("--target-bpb", float, "X", "The session ends when a kept val_bpb is at or below X."),
+    ("--for", str, "TIME", 'This invocation ends after "1h", "90m", "45s".'),
+    ("--slots", int, "N", "GPUs (or CPU slots) used at a time."),
+    ("--seed", int, "S", "Every random choice follows from it."),
+    ("--on-exit", click.Choice(["stop", "leave"]), None, "Jobs still running at a signal or after --for."),
+    ("--time-budget", str, "TIME", "Training time per run; default: the trainer's own."),
+)
+
+
+def research_options(command: Any) -> Any:
+    for flag, kind, metavar, text in reversed(SETTING_FLAGS):
+        name = flag.lstrip("-").replace("-", "_")
+        target = "for_" if name == "for" else name
+        command = click.option(flag, target, type=kind, metavar=metavar, help=text)(command)
+    command = click.option("--json", "as_json", is_flag=True, help="With --no-ui: print the recording format.")(command)
+    return click.option("--no-ui", is_flag=True, help="Run in the foreground and print lines (cron, containers).")(
+        command
+    )
+
+
+class Group(click.Group):
+    """Turns our errors into one sentence and their exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        from core.errors import AutoresearchError
+
+        try:
+            return super().invoke(context)
+        except AutoresearchError as error:
+            click.echo(f"autoresearch-tui: {error}", err=True)
+            context.exit(error.exit_code)
+
+
+def load(workspace: Path, flags: dict[str, Any]) -> Loaded:
+    from core import settings
+
+    named = {("for" if name == "for_" else name): value for name, value in flags.items() if value is not None}
+    loaded = settings.load(workspace, os.environ, named)
+    for warning in loaded.warnings:
+        click.echo(f"autoresearch-tui: {warning}", err=True)
+    return loaded
+
+
+def research(context: click.Context, workspace: Path, flags: dict[str, Any], *, as_json: bool) -> None:
+    from core import headless
+
+    settings = load(workspace, flags).settings
+    try:
+        stopped = asyncio.run(headless.run(workspace, settings, __version__, say, as_json=as_json))
+    finally:
+        if not as_json:
+            draw(workspace)
+    context.exit(stopped.exit_code)
+
+
+def say(text: str) -> None:
+    """A closed pipe ends the printing, not the research."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123
+
+
+def draw(workspace: Path) -> None:
+    from core import log
+    from core.errors import AutoresearchError
+    from core.fold import fold
+    from core.state import State
+
+    try:
+        state = fold(State(), log.read_all(session_file(workspace)))
+    except AutoresearchError:
+        return
+    from tui.chart import chart, summary
+
+    text = chart(state)
+    if text:
+        say(text)
+        say(summary(state))
+
+
+def session_file(workspace: Path) -> Path:
+    from core import log
+
+    return workspace.expanduser().resolve() / ".autoresearch" / log.FILE

@@ -1,0 +1,86 @@
+"""Workspaces made from the trainer template: `init` and `demo`.
+
+The template is read as files; nothing of it is imported here. On a machine with a GPU the constants named in its
+profiles.toml replace those for one CPU core, once, before the first commit.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tomllib
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from core import knobs, settings
+from core.errors import NothingRuns
+from core.executors.gpus import local_slots
+from core.settings import Settings
+from core.workspace import Workspace
+
+FILES = ("train.py", "prepare.py", "corpus.py", "program.md")
+IGNORED = ".autoresearch/\n.venv/\n__pycache__/\nresults.tsv\nrun.log\n"
+PREPARE_WITHIN_S = 3600.0
+
+
+def demo_folder() -> Path:
+    from platformdirs import user_data_path
+
+    return user_data_path("autoresearch-tui") / "demo"
+
+
+def template_folder() -> Path:
+    spec = find_spec("trainer")
+    if spec is None or not spec.submodule_search_locations:
+        raise NothingRuns("The trainer template is missing from this installation; install autoresearch-tui again.")
+    return Path(spec.submodule_search_locations[0])
+
+
+def files(*, has_gpu: bool) -> dict[str, bytes]:
+    """What a new workspace holds, for this kind of machine."""
+    folder = template_folder()
+    found = {name: (folder / name).read_bytes() for name in FILES}
+    if has_gpu:
+        profile = tomllib.loads((folder / "profiles.toml").read_text())["gpu"]
+        found["train.py"] = knobs.settings(found["train.py"].decode(), profile).encode()
+    return {**found, ".gitignore": IGNORED.encode()}
+
+
+def make(workspace: Path, say: Callable[[str], None]) -> None:
+    """Raises WorkspaceError."""
+    has_gpu = any(slot.gpu.type != "cpu" for slot in local_slots(None))
+    workspace.mkdir(parents=True, exist_ok=True)
+    for sentence in Workspace.init(workspace, files(has_gpu=has_gpu), settings.template()):
+        say(sentence)
+
+
+def prepare(workspace: Path, chosen: Settings, say: Callable[[str], None]) -> None:
+    """Runs prepare.py of the workspace; it returns at once where the data is there. Raises NothingRuns."""
+    python = chosen.interpreter(workspace)
+    try:
+        done = subprocess.run(
+            [python, "prepare.py"],
+            cwd=workspace,
+            env={**os.environ, **chosen.env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=PREPARE_WITHIN_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NothingRuns(f"The data cannot be prepared with {python}: {error}.") from error
+    for text in done.stdout.strip().splitlines()[-4:] if done.returncode == 0 else ():
+        say(text)
+    if done.returncode != 0:
+        raise NothingRuns(_why(python, done.stdout))
+
+
+def _why(python: str, output: str) -> str:
+    if "No module named 'torch'" in output:
+        return f"{python} has no torch; install the trainer's needs with `pip install 'autoresearch-tui[train]'`."
+    last = (output.strip().splitlines() or ["no output"])[-1]
+    return f"`{python} prepare.py` failed: {last}. Run it in the workspace to see everything it says."
