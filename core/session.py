@@ -36,7 +36,7 @@ from core.workspace import Workspace
 EXECUTORS = ("local",)
 RESEARCHERS = ("designed",)
 DEFAULT_BUDGET_S = 300.0  # where neither settings nor prepare.py say
-WARM_MODULES = ("torch", "torch._dynamo", "numpy")
+WARM_MODULES = ("torch", "numpy")
 
 
 async def research(

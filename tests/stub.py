@@ -11,7 +11,7 @@ from checkout import commit_all, git
 
 ROOT = Path(__file__).parents[1]
 
-PREPARE = '''\
+PREPARE = """\
 import math, random
 
 TIME_BUDGET = 0.2
@@ -20,9 +20,9 @@ TIME_BUDGET = 0.2
 def evaluate_bpb(depth, batch, rate, seed):
     truth = 2.0 + 0.05 * (depth - 2) ** 2 + 0.04 * (math.log2(batch) - 11) ** 2 + 0.1 * math.log2(rate / 0.08) ** 2
     return truth + random.Random(seed).gauss(0, 0.01)
-'''
+"""
 
-TRAIN = '''\
+TRAIN = """\
 import os, sys, time
 from prepare import evaluate_bpb
 
@@ -40,7 +40,7 @@ for step in range(5):
 print("\\\\n---")
 print(f"val_bpb:          {evaluate_bpb(DEPTH, TOTAL_BATCH_SIZE, MATRIX_LR, seed):.6f}")
 print("training_seconds: 0.1\\\\ntotal_seconds:    0.2\\\\npeak_vram_mb:     1024.0\\\\nnum_steps:        5")
-'''.replace("\\\\", "\\")
+""".replace("\\\\", "\\")
 
 
 def make_stub(folder: Path, *, train: str = TRAIN, settings: str = "") -> Path:

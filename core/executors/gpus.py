@@ -46,7 +46,9 @@ def gpu_slots() -> tuple[Slot, ...]:
         devices = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
         return tuple(_slot(index, device) for index, device in enumerate(devices))
     except pynvml.NVMLError as error:
-        raise NothingRuns(f"The NVIDIA driver reports an error ({error}): run nvidia-smi, and reboot if it agrees.") from error
+        raise NothingRuns(
+            f"The NVIDIA driver reports an error ({error}): run nvidia-smi, and reboot if it agrees."
+        ) from error
     finally:
         pynvml.nvmlShutdown()
 
@@ -63,7 +65,9 @@ def _slot(index: int, device: object) -> Slot:
     import pynvml
 
     if _is_split(device):
-        raise NothingRuns(f"GPU {index} is split by MIG, which runs here cannot use: turn it off with nvidia-smi -mig 0.")
+        raise NothingRuns(
+            f"GPU {index} is split by MIG, which runs here cannot use: turn it off with nvidia-smi -mig 0."
+        )
     name = pynvml.nvmlDeviceGetName(device)
     memory = int(pynvml.nvmlDeviceGetMemoryInfo(device).total) >> 20
     type_name = gpu_type(name if isinstance(name, str) else name.decode(errors="replace"))

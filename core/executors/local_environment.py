@@ -8,7 +8,38 @@ from collections.abc import Mapping
 from core.executors.gpus import Slot
 
 _NAMES = frozenset(
-    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "CC", "CXX", "HF_HOME", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_HUB_OFFLINE", "XDG_CACHE_HOME", "UV_CACHE_DIR", "MKL_THREADING_LAYER", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AUTORESEARCH_DATA", "AUTORESEARCH_DEVICE", "AUTORESEARCH_MAX_STEPS"]
+    [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "TMPDIR",
+        "LD_LIBRARY_PATH",
+        "DYLD_LIBRARY_PATH",
+        "VIRTUAL_ENV",
+        "CONDA_PREFIX",
+        "CC",
+        "CXX",
+        "HF_HOME",
+        "HF_HUB_CACHE",
+        "HF_DATASETS_CACHE",
+        "HF_HUB_OFFLINE",
+        "XDG_CACHE_HOME",
+        "UV_CACHE_DIR",
+        "MKL_THREADING_LAYER",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+        "SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+        "AUTORESEARCH_DATA",
+        "AUTORESEARCH_DEVICE",
+        "AUTORESEARCH_MAX_STEPS",
+    ]
 )
 _FAMILIES = ("LC_", "CUDA_", "CUDNN_", "NVIDIA_", "NCCL_", "TORCH", "PYTORCH_", "TRITON", "HIP_", "ROCR_")
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)

@@ -106,7 +106,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def digest(path: Path) -> str:
     """Its sha256 in hex."""
-    return hashlib.sha256(read(path)).hexdigest()
+    return hashlib.sha256(read(path, LARGE)).hexdigest()
 
 
 # --- made before a run, cleared after it ------------------------------------------------------------------------------
@@ -127,7 +127,12 @@ def build(folder: Path, *, base: Path, source: str, links: Iterable[Path] = ()) 
     for link in links:
         if not (draft / link.name).exists():
             (draft / link.name).symlink_to(link.resolve())
-    draft.rename(folder)
+    try:
+        draft.rename(folder)
+    except OSError:
+        shutil.rmtree(draft, ignore_errors=True)
+        if not folder.exists():
+            raise
 
 
 def workspace_files(base: Path, without: Path) -> Iterator[Path]:

@@ -41,8 +41,10 @@ class Supervisor:
         self._python, self._modules, self._env, self._log = python, warm, env, log
         self._heard, self._died = heard, died
         self._process: subprocess.Popen[bytes] | None = None
+        self._orders = self._news = -1  # our ends of its pipes
         self._unread = self._unsent = b""
-        self._failures = 0  # deaths since it was last ready
+        self._is_ready = False
+        self._failures = 0  # deaths in a row before it was ready
         self._deaths = 0
         self._retry_at = 0.0
 
@@ -54,25 +56,33 @@ class Supervisor:
         """Raises NothingRuns if the workspace's Python does not start."""
         command = [self._python, "-I", "-u", str(PROGRAM), *(["--warm", ",".join(self._modules)] if self.warm else [])]
         env = {**self._env, TOKEN: secrets.token_hex(8)}
-        with self._log.open("ab") as log:
-            try:
-                self._process = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=env, start_new_session=True
+        stdin, self._orders = os.pipe()
+        self._news, stdout = os.pipe()
+        try:
+            with self._log.open("ab") as log:
+                self._process = subprocess.Popen(  # asyncio's would be killed when its loop ends
+                    command, stdin=stdin, stdout=stdout, stderr=log, env=env, start_new_session=True
                 )
-            except OSError as error:
-                raise NothingRuns(f"{self._python} cannot be started ({error.strerror}): set python.") from error
+        except OSError as error:
+            self._close()
+            raise NothingRuns(f"{self._python} cannot be started ({error.strerror}): set python.") from error
+        finally:
+            os.close(stdin)
+            os.close(stdout)
         self._unread = self._unsent = b""
-        orders, news = self._pipes()
-        os.set_blocking(orders, False)
-        os.set_blocking(news, False)
-        asyncio.get_running_loop().add_reader(news, self._listen)
+        self._is_ready = False
+        os.set_blocking(self._orders, False)
+        os.set_blocking(self._news, False)
+        asyncio.get_running_loop().add_reader(self._news, self._listen)
 
-    def restart_if_due(self) -> None:
-        """Raises NothingRuns when it dies again and again before it is ready."""
-        if self._process is None and asyncio.get_running_loop().time() >= self._retry_at:
-            if self._failures >= ATTEMPTS:
-                raise NothingRuns(f"{self._python} cannot supervise runs: {self._log} says why.")
-            self.start()
+    def restart_if_due(self) -> bool:
+        """True if it was. Raises NothingRuns when it dies again and again before it is ready."""
+        if self._process is not None or asyncio.get_running_loop().time() < self._retry_at:
+            return False
+        if self._failures >= ATTEMPTS:
+            raise NothingRuns(f"{self._python} cannot supervise runs: {self._log} says why.")
+        self.start()
+        return True
 
     def send(self, **order: object) -> None:
         if self._process is not None:
@@ -86,39 +96,33 @@ class Supervisor:
         self._close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2.0 if idle else 0.0):
-                while process.poll() is None:
-                    await asyncio.sleep(0.005)  # it is not asyncio's child, so there is nothing to wait on
+                while process.poll() is None:  # noqa: ASYNC110  it is not asyncio's child: nothing to wait on
+                    await asyncio.sleep(0.005)
         if process.returncode is None:
             process.returncode = 0  # else Popen complains, when it is collected, that we leave it running
 
-    def _pipes(self) -> tuple[int, int]:
-        assert self._process and self._process.stdin and self._process.stdout  # noqa: S101  for the type checker
-        return self._process.stdin.fileno(), self._process.stdout.fileno()
-
     def _flush(self) -> None:
-        orders, _ = self._pipes()
         loop = asyncio.get_running_loop()
         try:
             while self._unsent:
-                self._unsent = self._unsent[os.write(orders, self._unsent) :]
+                self._unsent = self._unsent[os.write(self._orders, self._unsent) :]
         except BlockingIOError:  # it is busy warming up
-            loop.add_writer(orders, self._flush)
+            loop.add_writer(self._orders, self._flush)
             return
         except OSError:  # it is dead; the end of its news says so
             self._unsent = b""
-        loop.remove_writer(orders)
+        loop.remove_writer(self._orders)
 
     def _listen(self) -> None:
-        _, news = self._pipes()
         try:
-            data = os.read(news, 1 << 16)
+            data = os.read(self._news, 1 << 16)
         except BlockingIOError:
             return
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
             message = json.loads(line)
             if message["kind"] == "ready":
-                self._failures = 0
+                self._is_ready, self._failures = True, 0
                 self.warm = bool(message["warm"])
             self._heard(message)
         if not data:
@@ -130,27 +134,27 @@ class Supervisor:
         self._close()
         process.kill()  # if it only lost its voice, it must not run what the next one runs
         process.wait()
-        self._failures += 1
+        self._failures += not self._is_ready
         self._deaths += 1
-        self.warm = self.warm and self._failures < 2 and self._deaths < 3  # the plain way is the surer one
+        self.warm = self.warm and self._is_ready and self._deaths < 2  # the plain way is the surer one
         wait = min(LONGEST_WAIT, 0.1 * 4 ** min(self._deaths, 8)) if self._deaths > 1 else 0.0
         self._retry_at = asyncio.get_running_loop().time() + wait
         self._died()
 
     def _close(self) -> None:
-        orders, news = self._pipes()
         loop = asyncio.get_running_loop()
-        loop.remove_writer(orders)
-        loop.remove_reader(news)
-        assert self._process and self._process.stdin and self._process.stdout  # noqa: S101
-        self._process.stdin.close()
-        self._process.stdout.close()
+        loop.remove_writer(self._orders)
+        loop.remove_reader(self._news)
+        os.close(self._orders)
+        os.close(self._news)
         self._process = None
 
 
 def kill_leftovers(folder: Path) -> None:
     """Ends what a dead supervisor left running, as far as it can be told from processes that only reuse its ids."""
-    supervisor, _, token = local_folder.read(folder / "claim", local_folder.NOTE).decode(errors="replace").partition(" ")
+    supervisor, _, token = (
+        local_folder.read(folder / "claim", local_folder.NOTE).decode(errors="replace").partition(" ")
+    )
     started = local_folder.read_json(folder / "started.json")
     found = [process for process in psutil.process_iter() if _belongs(process, token, started)]
     if any(str(process.pid) == supervisor for process in found):
