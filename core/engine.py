@@ -38,6 +38,11 @@ MAX_FAILURES = 5  # of the researcher in a row
 COMMIT_ATTEMPTS = 3
 
 
+def backoff_s(failures: int) -> float:
+    """How long to wait before a researcher that failed so often in a row is asked again."""
+    return float(min(60.0, 2.0**failures))
+
+
 class Stopped(msgspec.Struct, frozen=True):
     reason: str
     exit_code: int
@@ -296,7 +301,7 @@ class Engine:
     async def _ask(self, slots: int, recorded: asyncio.Future[None]) -> None:
         await recorded
         if self.state.failures:
-            await asyncio.sleep(min(60.0, 2.0**self.state.failures))
+            await asyncio.sleep(backoff_s(self.state.failures))
         seen_state = self.state
         try:
             plan = await self._researcher.propose(seen_state, slots)

@@ -119,13 +119,13 @@ def progress(state: State) -> str:
     """What runs now and how far it is, in one line; "" if nothing runs."""
     if not state.active:
         return ""
-    running = " ".join(filter(None, (_running(state, run) for run in list(state.active)[:8])))
+    running = " · ".join(_running(state, run) for run in list(state.active)[:8])
     more = f" +{len(state.active) - 8} more" if len(state.active) > 8 else ""
     champion = best(state)
     score = f" · best {champion.mean:.4f} ({champion.experiment})" if champion else ""
     limit = state.limits.max_experiments
     count = f"{proposed(state) - len(state.open)}{f'/{limit}' if limit else ''} experiments done"
-    return f"running {running}{more} · {count}{score}"
+    return f"running {running}{more} | {count}{score}"
 
 
 def _running(state: State, run: RunId) -> str:

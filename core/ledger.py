@@ -28,13 +28,18 @@ def book(run: Run, ended: RunEnded) -> dict[str, float]:
 
 
 def _parts(run: Run, ended: RunEnded, spent: float) -> dict[str, float]:
-    evaluation = min(ended.eval_s or 0.0, spent)
-    if ended.startup_s is not None:
+    """By what the trainer reports; where it does not say, by when its first progress was seen."""
+    if ended.startup_s is not None and ended.eval_s is not None:
+        evaluation = min(ended.eval_s, spent)
         startup = min(ended.startup_s, spent - evaluation)
+        training = spent - evaluation - startup
     else:
-        first = run.training_at if run.training_at is not None else ended.at
-        startup = min(max(0.0, first - (run.started_at or first)), spent - evaluation)
-    return {"start-up": startup, "evaluation": evaluation, "training": spent - startup - evaluation}
+        training = min(ended.training_s or 0.0, spent)
+        startup = spent - training
+        if run.training_at is not None and run.started_at is not None:
+            startup = min(max(0.0, run.training_at - run.started_at), startup)
+        evaluation = spent - training - startup
+    return {"start-up": startup, "evaluation": evaluation, "training": training}
 
 
 def unattended(gaps: tuple[tuple[float, float], ...], start: float, end: float) -> float:

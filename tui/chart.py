@@ -5,6 +5,7 @@ plotext has one figure per process; it is hidden here behind a pure function fro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from core.state import State
 from core.views import best, elapsed, estimate, proposed
 
 CLIP = 0.95  # of the results decide the limits: a few disasters must not squeeze the interesting band
+TITLE = "val_bpb   ● kept  · discarded  ○ open  × crashed (on the floor)  ─ best so far"
 MARKS = {"kept": ("●", "green+"), "discarded": ("·", "gray"), "open": ("○", "blue+"), "crashed": ("×", "red+")}
 
 
@@ -51,6 +53,15 @@ def limits(values: list[float]) -> tuple[float, float]:
     return low - 2 * margin, high + margin
 
 
+def ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """At most `most` round numbers in low…high: steps of 1, 2 or 5 times a power of ten."""
+    raw = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * nice for nice in (1, 2, 5, 10) if power * nice >= raw)
+    first = math.ceil(low / step)
+    return [round(i * step, 10) for i in range(first, math.floor(high / step) + 1)]
+
+
 def chart(state: State, *, width: int = 78, height: int = 20, colour: bool = False) -> str:
     """The chart as lines of text; "" before there is anything to draw."""
     found = points(state)
@@ -66,31 +77,41 @@ def chart(state: State, *, width: int = 78, height: int = 20, colour: bool = Fal
     figure.clear()
     figure.plot_size(width, height)
     figure.canvas("default")
-    _draw(figure, plotext.marker, _stairs(staircase(state), last), "─", "green+", lines=True)
+    _staircase(figure, plotext.marker, staircase(state), last)
     for verdict in ("discarded", "crashed", "open", "kept"):
         marks = [
             (point.number, low if point.val_bpb is None else min(point.val_bpb, high))
             for point in found
             if point.verdict == verdict
         ]
-        _draw(figure, plotext.marker, marks, *MARKS[verdict], lines=False)
+        _draw(figure, plotext.marker, marks, *MARKS[verdict])
+    _rulers(figure, low, high, last)
+    text = str(figure.build().string())
+    text = text if colour else str(plotext.uncolorize(text))
+    return "\n".join((TITLE, *(row.rstrip() for row in text.rstrip("\n").splitlines())))
+
+
+def _rulers(figure: Any, low: float, high: float, last: int) -> None:
     figure.ruler(1).lim(low, high)
     figure.ruler(0).lim(-0.5, last + 0.5)
-    text = str(figure.build().string())
-    return text if colour else str(plotext.uncolorize(text))
+    heights = ticks(low, high)
+    digits = max(0, -math.floor(math.log10(heights[1] - heights[0]))) if len(heights) > 1 else 4
+    figure.ruler(1).ticks(heights, [f"{value:.{digits}f}" for value in heights])
+    numbers = [value for value in ticks(0, last, 10) if value == int(value)]
+    figure.ruler(0).ticks(numbers, [f"e{value:.0f}" for value in numbers])
 
 
-def _stairs(steps: list[tuple[int, float]], last: int) -> list[tuple[float, float]]:
-    """Corners of the staircase: each level holds until the next begins."""
-    corners: list[tuple[float, float]] = []
+def _staircase(figure: Any, marker: Any, steps: Sequence[tuple[int, float]], last: int) -> None:
+    """Each level holds until the next begins."""
     for i, (number, value) in enumerate(steps):
         until = steps[i + 1][0] if i + 1 < len(steps) else last
-        corners += [(number, value), (until, value)]
-    return corners
+        _draw(figure, marker, [(number, value), (until, value)], "─", "green+", lines=True)
+        if i + 1 < len(steps):
+            _draw(figure, marker, [(until, value), (until, steps[i + 1][1])], "│", "green+", lines=True)
 
 
 def _draw(
-    figure: Any, marker: Any, marks: Sequence[tuple[float, float]], symbol: str, tint: str, *, lines: bool
+    figure: Any, marker: Any, marks: Sequence[tuple[float, float]], symbol: str, tint: str, *, lines: bool = False
 ) -> None:
     if not marks:
         return

@@ -134,7 +134,8 @@ def perform(order: Order) -> int:
     except SystemExit as stop:
         code = exit_code(stop.code)
     except BaseException as error:
-        sys.excepthook(type(error), error, error.__traceback__ and error.__traceback__.tb_next)
+        error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)  # without this frame
+        sys.excepthook(type(error), error, error.__traceback__)
         code = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
     code = wind_up(code)
     vars(main).clear()  # files left open at module level are closed, hence written

@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -116,9 +117,7 @@ def build(folder: Path, *, base: Path, source: str, links: Iterable[Path] = ()) 
     """The workspace's files with `source` as train.py, complete or not at all. An existing folder stays as it is."""
     if folder.exists():
         return
-    draft = folder.with_name(f".{folder.name}-{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     for path in workspace_files(base, without=folder.parent):
         target = draft / path.relative_to(base)
         target.parent.mkdir(parents=True, exist_ok=True)

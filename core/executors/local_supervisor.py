@@ -36,7 +36,9 @@ class Supervisor:
         log: Path,
         heard: Callable[[dict[str, Any]], None],
         died: Callable[[], None],
+        first_wait: float = 0.5,
     ) -> None:
+        """It is started again at once after its first death, `first_wait` seconds after the second, then ever later."""
         self.warm = bool(warm)
         self._python, self._modules, self._env, self._log = python, warm, env, log
         self._heard, self._died = heard, died
@@ -46,6 +48,7 @@ class Supervisor:
         self._is_ready = False
         self._failures = 0  # deaths in a row before it was ready
         self._deaths = 0
+        self._first_wait = first_wait
         self._retry_at = 0.0
 
     @property
@@ -137,7 +140,7 @@ class Supervisor:
         self._failures += not self._is_ready
         self._deaths += 1
         self.warm = self.warm and self._is_ready and self._deaths < 2  # the plain way is the surer one
-        wait = min(LONGEST_WAIT, 0.1 * 4 ** min(self._deaths, 8)) if self._deaths > 1 else 0.0
+        wait = min(LONGEST_WAIT, self._first_wait * 4.0 ** min(self._deaths - 2, 8)) if self._deaths > 1 else 0.0
         self._retry_at = asyncio.get_running_loop().time() + wait
         self._died()
 

@@ -28,17 +28,17 @@ MAX_CELLS = 9  # of one wave on a small fleet; a large one gets as many as it ha
 MAX_FACTORS = 3
 MAX_MISSES = 5  # looks, each closer than the one before; then wide again
 STRIDES = (2.0, 3.0, 1.6)  # the widest step, round by round, so that a new round tries new levels
-NOT_TUNABLE = re.compile(r"SEED|VOCAB|SEQ_LEN|EVAL|DEVICE|DTYPE|EVERY|WORKERS|VERSION|DIR|PATH|NAME|STEPS$")
+NOT_TUNABLE = re.compile(r"SEED|VOCAB|SEQ_LEN|EVAL|DEVICE(?!_BATCH)|DTYPE|EVERY|WORKERS|VERSION|DIR|PATH|NAME|STEPS$")
 POWERS = re.compile(r"BATCH|DIM|WIDTH")  # kept to powers of two: trainers divide one by another
 RATIO = re.compile(r"RATIO|FRAC|BETA|DROPOUT|MOMENTUM")
-# What mattered most often in published runs comes first; everything is tried in the end.
+# In a fixed budget, what decides the number and size of steps comes first; everything is tried in the end.
 PRIORITY = (
-    re.compile(r"BATCH"),
-    re.compile(r"MATRIX_LR|^LEARNING_RATE$|^LR$"),
+    re.compile(r"^(?!DEVICE_|MICRO_).*BATCH"),
     re.compile(r"DEPTH|LAYER"),
-    re.compile(r"WARMDOWN|COOLDOWN"),
+    re.compile(r"MATRIX_LR|^LEARNING_RATE$|^LR$"),
     re.compile(r"EMBED.*LR"),
-    re.compile(r"ASPECT|DIM|WIDTH"),
+    re.compile(r"WARMDOWN|COOLDOWN"),
+    re.compile(r"ASPECT|DIM|WIDTH|MLP"),
     re.compile(r"LR"),
     re.compile(r"DECAY|BETA|MOMENTUM"),
 )
@@ -89,11 +89,7 @@ class DesignedResearcher:
     def _tunable(self, knob: Knob) -> bool:
         if knob.name in self._without or isinstance(knob.value, bool) or not isinstance(knob.value, int | float):
             return False
-        return knob.name in self._only or (not self._only and not NOT_TUNABLE.search(_plain(knob.name)))
-
-
-def _plain(name: str) -> str:
-    return name.replace("DEVICE_BATCH", "BATCH")
+        return knob.name in self._only or (not self._only and not NOT_TUNABLE.search(knob.name))
 
 
 # --- what was learned -------------------------------------------------------------------------------------------------
@@ -137,7 +133,7 @@ def _value(state: State, experiment: ExperimentId, name: str) -> float | None:
 
 def _urgency(candidate: Candidate) -> tuple[int, int, int]:
     """Directions that just paid off first, then the least looked at, then what usually matters."""
-    name = _plain(candidate.knob.name)
+    name = candidate.knob.name
     usual = next((i for i, pattern in enumerate(PRIORITY) if pattern.search(name)), len(PRIORITY))
     momentum = candidate.direction != 0 and candidate.misses == 0
     return (0 if momentum else 1, candidate.looks, usual)

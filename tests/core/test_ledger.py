@@ -22,6 +22,17 @@ def test_a_run_is_split_into_start_up_training_and_evaluation() -> None:
     assert spent["idle"] == pytest.approx(0.0)
 
 
+def test_a_trainer_that_reports_only_its_training_time_is_split_by_its_first_progress() -> None:
+    story = Story(gpus=1)
+    (name,) = story.wave({"DEPTH": "2"})
+    run = story.start(name)
+    story.wait(3.0).tell(ev.RunProgressed, run=run, step=1)
+    story.wait(30.0).tell(ev.RunEnded, run=run, outcome="finished", val_bpb=2.0, training_s=25.0)
+    spent = ledger(story.state, story.at)
+    found = [spent[name] for name in ("start-up", "training", "evaluation")]
+    assert found == pytest.approx([3.0, 25.0, 5.0])
+
+
 @given(
     st.lists(st.tuples(st.sampled_from(["finish", "crash", "veto", "idle", "kill"]), st.floats(0.1, 50)), max_size=15)
 )

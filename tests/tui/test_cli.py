@@ -16,6 +16,7 @@ from checkout import commit_all, git
 
 from core import log as logs
 from core.fold import fold
+from core.knobs import find
 from core.state import State
 
 QUICK = ("--no-ui", "--max-experiments", "6")
@@ -221,6 +222,41 @@ def test_a_closed_pipe_does_not_stop_the_research(workspace: Path) -> None:
         process.stdout.close()
         assert process.wait(60) == 0
     assert not state_of(workspace).open
+
+
+def test_an_unmodified_checkout_in_upstreams_shape_works_without_init(tmp_path: Path) -> None:
+    """Its constants are expressions and tuples, its prepare.py states 300 s, and there is no autoresearch.toml."""
+    constants = """\
+ASPECT_RATIO = 64       # model_dim = depth * ASPECT_RATIO
+HEAD_DIM = 128          # target head dimension
+WINDOW_PATTERN = "SSSL" # sliding windows
+TOTAL_BATCH_SIZE = 2**19 # tokens per step
+EMBEDDING_LR = 0.6      # embeddings
+UNEMBEDDING_LR = 0.004  # output layer
+MATRIX_LR = 0.04        # Muon
+SCALAR_LR = 0.5         # scalars
+WEIGHT_DECAY = 0.2      # Muon
+ADAM_BETAS = (0.8, 0.95) # AdamW
+WARMUP_RATIO = 0.0      # of the budget
+WARMDOWN_RATIO = 0.5    # of the budget
+FINAL_LR_FRAC = 0.0     # of the initial rate
+DEPTH = 8               # layers
+DEVICE_BATCH_SIZE = 128 # rows
+"""
+    body = stub.TRAIN[stub.TRAIN.index("seed =") :].replace('os.environ["STUB_STARTS"]', "os.devnull")
+    train = f"import os, sys, time\nfrom prepare import evaluate_bpb\n{constants}SECONDS = '0.1'\n{body}"
+    workspace = stub.make_stub(tmp_path / "work", train=train)
+    git(workspace, "rm", "-q", "autoresearch.toml")
+    (workspace / "prepare.py").write_text(stub.PREPARE.replace("TIME_BUDGET = 0.2", "TIME_BUDGET = 300"))
+    commit_all(workspace)
+    before = git(workspace, "status", "--porcelain")
+    done = stub.run(workspace, "--no-ui", "--max-experiments", "12", "--slots", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "TOTAL_BATCH_SIZE 2**19 → 2**18" in done.stdout
+    state = state_of(workspace)
+    assert {knob.name for knob in find(state.sources[state.lineage[0]])} >= {"ADAM_BETAS", "TOTAL_BATCH_SIZE", "DEPTH"}
+    assert len(state.lineage) > 1
+    assert git(workspace, "status", "--porcelain") in (before, "?? results.tsv")
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from core.researcher import Plan
 from core.researchers.designed import DesignedResearcher, wave_effects
 from core.waves import proposals
 
-NAMES = ("TOTAL_BATCH_SIZE", "MATRIX_LR")
+NAMES = ("TOTAL_BATCH_SIZE", "DEPTH")
 
 
 async def proposed(story: Story, slots: int = 2, **options: tuple[str, ...]) -> Plan:
@@ -30,7 +30,7 @@ async def test_the_first_wave_crosses_what_usually_matters_at_three_levels() -> 
     assert plan.design is not None
     assert {factor.name: factor.levels for factor in plan.design.factors} == {
         "TOTAL_BATCH_SIZE": ("2**13", "2**14", "2**15"),
-        "MATRIX_LR": ("0.02", "0.04", "0.08"),
+        "DEPTH": ("2", "4", "8"),
     }
     assert len(plan.ideas) == 8, "nine cells, and the baseline has one of them already"
     assert plan.reason.startswith("full factorial over TOTAL_BATCH_SIZE (not tried yet)")
@@ -39,7 +39,7 @@ async def test_the_first_wave_crosses_what_usually_matters_at_three_levels() -> 
 async def test_every_idea_names_its_cell_and_changes_only_what_differs() -> None:
     for idea in (await proposed(Story())).ideas:
         changed = {
-            n: level for n, level in idea.cell.items() if level != {"TOTAL_BATCH_SIZE": "2**14", "MATRIX_LR": "0.04"}[n]
+            n: level for n, level in idea.cell.items() if level != {"TOTAL_BATCH_SIZE": "2**14", "DEPTH": "4"}[n]
         }
         assert idea.change.settings == changed
 
@@ -61,12 +61,12 @@ async def test_a_constant_without_gain_is_looked_at_more_closely_and_later() -> 
     carried(story, await proposed(story))
     second = await proposed(story)
     assert second.design is not None
-    assert {factor.name for factor in second.design.factors} == {"DEPTH", "WARMDOWN_RATIO"}
+    assert {factor.name for factor in second.design.factors} == {"MATRIX_LR", "WARMDOWN_RATIO"}
     carried(story, second)
     third = await proposed(story)
     assert third.design is not None
-    (levels,) = [factor.levels for factor in third.design.factors if factor.name == "MATRIX_LR"]
-    assert levels == ("0.0283", "0.04", "0.0566")
+    (levels,) = [factor.levels for factor in third.design.factors if factor.name == "DEPTH"]
+    assert levels == ("3", "4", "6")
 
 
 async def test_a_large_fleet_gets_a_larger_wave() -> None:
