@@ -91,6 +91,24 @@ def decide(state: State, command: Command) -> tuple[ev.Known, ...]:
             assert_never(command)
 
 
+def respond(state: State, number: int, body: bytes, at: float) -> tuple[tuple[ev.Known, ...], str]:
+    """What row `number` of the command table leads to: facts, and the answer ("" for done, a sentence for no)."""
+    try:
+        command = decode(body)
+    except (msgspec.DecodeError, TypeError) as error:
+        return (), f"This is not a command that the engine knows: {error}."
+    since = state.engine.at if state.engine is not None else 0.0
+    if isinstance(command, Stop) and 0 < command.at < since:
+        return (), "The engine that was to be stopped has ended already."
+    command = msgspec.structs.replace(command, at=at, id=command.id or CommandId(f"c{number}"))
+    try:
+        return decide(state, command), ""
+    except Refused as no:
+        kind = type(command).__name__.lower()
+        refused = ev.CommandRefused(at=at, by=command.by, command=kind, reason=str(no), cause=command.id)
+        return (refused,), str(no)
+
+
 def _stop(state: State, command: Stop, stamp: dict[str, Any]) -> tuple[ev.Known, ...]:
     if state.engine is None:
         raise Refused("No engine is running, so there is nothing to stop.")

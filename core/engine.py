@@ -20,7 +20,7 @@ from core import commands, policy, waves
 from core import events as ev
 from core import executor as seen
 from core.clock import Clock
-from core.errors import AutoresearchError, NothingRuns, PatchError, Refused, ResearcherFailed, WorkspaceError
+from core.errors import AutoresearchError, LogError, NothingRuns, PatchError, ResearcherFailed, WorkspaceError
 from core.executor import Executor, Job
 from core.fold import fold
 from core.ids import ExperimentId, RunId
@@ -87,12 +87,12 @@ class Engine:
         self._stopped: Stopped | None = None
         self._signal = 0
 
-    async def run(self, facts: list[ev.Fact], opening: ev.SessionStarted | None = None) -> Stopped:
-        """Goes on from `facts`, which `Log.open` returned; `opening` begins a session that has none.
+    async def run(self, state: State, opening: ev.SessionStarted | None = None) -> Stopped:
+        """Goes on from `state`, the fold of the log; `opening` begins a session that has none.
 
-        Raises AutoresearchError for what no retry mends.
+        Raises AutoresearchError for what no retry mends; the reason is recorded where the log can still be written.
         """
-        self.state = fold(State(), facts)
+        self.state = state
         committer = asyncio.create_task(self._log.committer(), name="committer")
         try:
             if opening is not None:
@@ -107,6 +107,8 @@ class Engine:
 
     def interrupt(self, signal: int) -> None:
         """The first signal ends research as `on_exit` says, a second one at once, leaving the jobs."""
+        if self._stopped is not None:
+            return
         if self._signal or self._invocation.on_exit == "leave":
             self._finish(f"left on signal {signal}; running jobs go on", 128 + signal)
         else:
@@ -145,7 +147,16 @@ class Engine:
         except BaseExceptionGroup as group:
             rest = group.split(_Done)[1]
             if rest is not None:
-                raise _plain(rest) from rest
+                error = _plain(rest)
+                await self._give_up(error)
+                raise error from rest
+
+    async def _give_up(self, error: BaseException) -> None:
+        """Says why in the log, and stops what runs if that is wanted."""
+        if isinstance(error, AutoresearchError) and not isinstance(error, LogError):
+            if self._invocation.on_exit == "stop":
+                await asyncio.gather(*(self._executor.cancel(run) for run in self.state.active))
+            self._finish(str(error), error.exit_code)
 
     def _spawn(self, job: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.create_task(job, name=name)
@@ -164,6 +175,7 @@ class Engine:
         """Plans and carries out until nothing more is to be recorded."""
         while self._stopped is None:
             moves = policy.plan(self.state, self._invocation.rules, self._now())
+            self._request([move for move in moves if isinstance(move, policy.Launch)])
             changed = [self._carry_out(move) for move in moves]
             if not any(changed):
                 return
@@ -171,20 +183,14 @@ class Engine:
     def _carry_out(self, move: policy.Move) -> bool:
         """True if it changed the state."""
         match move:
-            case policy.Judge(experiment, verdict, reason, evidence):
-                self._record(
-                    ev.ExperimentJudged(
-                        at=self._now(), experiment=experiment, verdict=verdict, reason=reason, evidence=evidence
-                    )
-                )
-            case policy.AskAgain(experiment, reason, evidence):
-                self._record(
-                    ev.ExperimentRetested(at=self._now(), experiment=experiment, reason=reason, evidence=evidence)
-                )
+            case policy.Judge():
+                self._record(ev.ExperimentJudged(at=self._now(), **msgspec.structs.asdict(move)))
+            case policy.AskAgain():
+                self._record(ev.ExperimentRetested(at=self._now(), **msgspec.structs.asdict(move)))
             case policy.Launch():
-                self._request(move)
+                pass  # requested already, all at once: a fold per fact is slow with many runs
             case policy.Ask(slots):
-                recorded = self._record(ev.WaveAsked(at=self._now(), slots=slots))
+                (recorded,) = self._record(ev.WaveAsked(at=self._now(), slots=slots))
                 self._spawn(self._ask(slots, recorded), "researcher")
             case policy.Cancel(run):
                 return self._cancel(run)
@@ -197,14 +203,17 @@ class Engine:
         return True
 
     def _finish(self, reason: str, code: int) -> None:
+        if self._stopped is not None:
+            return
         self._record(ev.EngineStopped(at=self._now(), reason=reason, exit_code=code))
         self._stopped = Stopped(reason, code)
 
-    def _record(self, fact: ev.Known) -> asyncio.Future[None]:
-        """Appends and folds; the future is done when the fact is on the disk."""
-        recorded = self._log.append(fact)
-        self.state = fold(self.state, (fact,))
-        self._wake.set()
+    def _record(self, *facts: ev.Known) -> list[asyncio.Future[None]]:
+        """Appends and folds; each future is done when its fact is on the disk."""
+        recorded = [self._log.append(fact) for fact in facts]
+        if facts:
+            self.state = fold(self.state, facts)
+            self._wake.set()
         return recorded
 
     def _now(self) -> float:
@@ -212,23 +221,19 @@ class Engine:
 
     # --- runs ---
 
-    def _request(self, move: policy.Launch) -> None:
-        recorded = self._record(
-            ev.RunRequested(
-                at=self._now(),
-                run=move.run,
-                experiment=move.experiment,
-                gpu_type=move.gpu_type,
-                seed=move.seed,
-                tier=move.tier,
-                purpose=move.purpose,
-            )
-        )
-        self._spawn(self._launch(move.run, recorded), f"launch {move.run}")
+    def _request(self, moves: list[policy.Launch]) -> None:
+        """Records all that is to be launched; each launch waits until its fact is on the disk."""
+        at = self._now()
+        facts = [ev.RunRequested(at=at, **msgspec.structs.asdict(move)) for move in moves]
+        for fact, recorded in zip(facts, self._record(*facts), strict=True):
+            self._spawn(self._launch(fact.run, recorded), f"launch {fact.run}")
 
     async def _launch(self, name: RunId, recorded: asyncio.Future[None] | None = None) -> None:
         if recorded is not None:
             await recorded
+        if name in self._cancelling:  # before the executor had heard of it
+            self._end(seen.Ended(run=name, at=self._now(), outcome="cancelled"))
+            return
         run = self.state.runs[name]
         try:
             source = source_of(self.state, run.experiment)
@@ -283,15 +288,24 @@ class Engine:
             )
 
     def _end(self, ended: seen.Ended) -> None:
-        if ended.run in self.state.active:
-            self._cancelling.discard(ended.run)
-            self._record(waves.result(ended))
+        run = self.state.runs.get(ended.run)
+        if run is None or run.id not in self.state.active:
+            return
+        engine = self.state.engine
+        ours = engine is not None and run.requested_at >= engine.at
+        if ended.outcome == "cancelled" and ours and run.id not in self._cancelling:
+            ended = msgspec.structs.replace(ended, outcome="crashed", reason="it stopped itself from outside")
+        self._cancelling.discard(ended.run)
+        self._record(waves.result(ended))
 
     def _absent(self, name: RunId) -> None:
         """Never launched: say it again. Launched before: gone, and starting it twice would be worse than once more."""
         run = self.state.runs[name]
-        if run.started_at is None:
+        if run.started_at is None and any(gpu.type == run.gpu_type for gpu in self.state.gpus):
             self._spawn(self._launch(name), f"launch {name}")
+        elif run.started_at is None:
+            reason = f"there is no {run.gpu_type} here any more"
+            self._end(seen.Ended(run=name, at=self._now(), outcome="lost", reason=reason))
         else:
             reason = "no trace of it was left when the engine came back"
             self._end(seen.Ended(run=name, at=self._now(), outcome="lost", reason=reason))
@@ -314,8 +328,7 @@ class Engine:
         except Exception as error:  # whatever a researcher raises becomes a fact
             self._failed(f"{type(error).__name__}: {error}", fatal=False)
             return
-        for fact in facts:
-            self._record(fact)
+        self._record(*facts)
         if not any(isinstance(fact, ev.ExperimentProposed) for fact in facts):
             self._failed(f"nothing new was proposed: {plan.reason}", fatal=not plan.ideas)
 
@@ -352,27 +365,10 @@ class Engine:
     async def _listen(self) -> None:
         while True:
             for number, body in await self._log.commands():
-                self._log.respond(number, self._obey(number, body))
+                facts, answer = commands.respond(self.state, number, body, self._now())
+                self._record(*facts)
+                self._log.respond(number, answer)
             await asyncio.sleep(COMMAND_POLL_S)
-
-    def _obey(self, number: int, body: bytes) -> str:
-        """The answer: "" for done, a sentence for no."""
-        try:
-            command = commands.decode(body)
-        except msgspec.DecodeError as error:
-            return f"Not a command that this engine knows: {error}."
-        command = msgspec.structs.replace(command, at=self._now(), id=command.id or f"c{number}")
-        try:
-            facts = commands.decide(self.state, command)
-        except Refused as no:
-            kind = type(command).__name__.lower()
-            self._record(
-                ev.CommandRefused(at=command.at, by=command.by, command=kind, reason=str(no), cause=command.id)
-            )
-            return str(no)
-        for fact in facts:
-            self._record(fact)
-        return ""
 
     async def _beat(self) -> None:
         """A sign of life, and a look at the clock: limits in hours pass without any fact."""
@@ -397,8 +393,8 @@ class _Done(Exception):  # noqa: N818  not an error
 
 def _plain(group: BaseExceptionGroup) -> BaseException:
     """Our own error out of a group, which reads as a sentence; the whole group if it holds anything else."""
-    ours, rest = group.split(AutoresearchError)
-    error: BaseException | None = ours
+    error: BaseException | None
+    error, rest = group.split(AutoresearchError)
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return group if rest is not None or error is None else error

@@ -44,9 +44,10 @@ class Follower:
 
     live = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, state: State | None = None) -> None:
+        """`state` is the fold of the facts that need not be read again."""
         self.path = path
-        self.state = State()
+        self.state = state or State()
         self._finishing = False
 
     def finish(self) -> None:
@@ -54,7 +55,7 @@ class Follower:
         self._finishing = True
 
     async def updates(self) -> AsyncIterator[Update]:
-        """Starts with everything so far. Raises LogError for a damaged file."""
+        """Starts with everything after `state`. Raises LogError for a damaged file."""
         with log.opened(self.path) as db:
             seen = None
             while True:

@@ -16,6 +16,7 @@ from core.ids import BASELINE, ExperimentId
 from core.ledger import book, unattended
 from core.patch import Change, digest
 from core.state import Experiment, Pause, Run, Spread, State, Wave
+from core.verdict import DIVERGED, MIN_RUNS, pooled
 
 _replace = msgspec.structs.replace
 
@@ -97,7 +98,7 @@ def _apply(s: _Draft, fact: ev.Fact) -> None:
         case ev.StopRequested():
             s.stop = fact
         case ev.ResultImported():
-            s.imported = (*s.imported, fact)
+            s.own("imported")[len(s.imported)] = fact
         case ev.NoteAdded():
             s.notes = (*s.notes, fact)
         case ev.LimitsSet():
@@ -263,13 +264,14 @@ def _finished(run: Run) -> bool:
 
 
 def _score(s: _Draft, run: Run, val_bpb: float, at: float) -> None:
+    """One seed that diverges says nothing of the noise of those that do not; a baseline's runs always count."""
     key = (run.experiment, run.gpu_type)
     before = s.scores.get(key, ())
     s.own("scores")[key] = (*before, val_bpb)
-    if before:  # Welford's update of the pooled sum of squares
-        mean = sum(before) / len(before)
-        spread = s.spread.get(run.gpu_type, Spread())
-        gain = (val_bpb - mean) ** 2 * len(before) / (len(before) + 1)
+    spread, mean = s.spread.get(run.gpu_type, Spread()), sum(before) / (len(before) or 1)
+    apart = abs(val_bpb - mean)
+    if before and (run.experiment in s.lineage or apart <= DIVERGED * pooled(spread, run.gpu_type).sd):
+        gain = apart**2 * len(before) / (len(before) + 1)  # Welford's update of the pooled sum of squares
         s.own("spread")[run.gpu_type] = Spread(spread.squares + gain, spread.df + 1)
     if run.started_at is not None:
         took = max(0.0, at - run.started_at)
@@ -304,7 +306,8 @@ def _promoted(s: _Draft, fact: ev.ExperimentPromoted) -> None:
     if experiment.status == "discarded":
         s.own("counts")["discarded"] -= 1
         s.own("open")[experiment.id] = None
-        experiment = _replace(experiment, status="retest", reopened=experiment.reopened + 1)
+        finished = sum(_finished(s.runs[run]) for run in experiment.runs)
+        experiment = _replace(experiment, status="retest", wanted=finished + MIN_RUNS)
     s.own("experiments")[experiment.id] = _replace(experiment, promoted=True)
 
 

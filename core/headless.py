@@ -7,7 +7,7 @@ researchers is cleaned of control characters before it is shown. It knows no col
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from core import events as ev
 from core import recording, session
 from core.engine import Stopped
 from core.feed import Follower, Update
-from core.ids import RunId
+from core.fold import fold
+from core.ids import ExperimentId, RunId
 from core.settings import Settings
 from core.state import State
 from core.transcript import clean
@@ -26,6 +27,7 @@ Say = Callable[[str], None]
 PROGRESS_EVERY_S = 10.0
 QUIET = (ev.RunProgressed, ev.RunStarted, ev.RunRequested, ev.WaveAsked, ev.Unknown)
 TAIL_LINES = 6
+AT_ONCE = 500  # facts
 
 
 def line(fact: ev.Fact, state: State) -> str:
@@ -107,8 +109,8 @@ def _ended(fact: ev.RunEnded, state: State) -> str:
     return f"{fact.run} {fact.outcome}: {fact.reason}{took}" + (f" | {' | '.join(tail)}" if tail else "")
 
 
-def _score(state: State, name: str) -> str:
-    measured = best(state)
+def _score(state: State, name: ExperimentId) -> str:
+    measured = estimate(state, name)
     if measured is None:
         return "not measured"
     half = (measured.high - measured.low) / 2
@@ -139,19 +141,25 @@ def _running(state: State, run: RunId) -> str:
 # --- printing ---------------------------------------------------------------------------------------------------------
 
 
-async def show(updates: AsyncIterator[Update], say: Say, *, skip: int = 0) -> State:
-    """Prints updates as they come, without the first `skip` facts of the session. Returns the last state."""
-    said_at, state = 0.0, State()
+async def show(updates: AsyncIterator[Update], say: Say, *, state: State | None = None) -> State:
+    """Prints updates as they come; `state` is what they go on from. Returns the last state."""
+    said_at, state = 0.0, state or State()
     async for update in updates:
-        state = update.state
-        fresh = update.facts[max(0, skip - (state.seq - len(update.facts))) :]
-        for fact in fresh:
-            if text := line(fact, state):
+        for fact, then in _one_by_one(state, update):
+            if text := line(fact, then):
                 say(f"{_clock(fact.at)}  {text}")
+        state = update.state
         if isinstance(update.facts[-1], ev.RunProgressed) and state.at - said_at >= PROGRESS_EVERY_S:
             said_at = state.at
-            say(f"{_clock(state.at)}  {progress(state)}")
+            say(f"{_clock(state.at)}  {clean(progress(state))}")
     return state
+
+
+def _one_by_one(before: State, update: Update) -> Iterator[tuple[ev.Fact, State]]:
+    """Each fact with the state right after it; in a long stretch of the past, with the state after all of it."""
+    for fact in update.facts:
+        before = fold(before, (fact,)) if len(update.facts) <= AT_ONCE else update.state
+        yield fact, before
 
 
 async def show_json(updates: AsyncIterator[Update], say: Say, *, version: str) -> State:
@@ -168,22 +176,31 @@ async def show_json(updates: AsyncIterator[Update], say: Say, *, version: str) -
 
 
 def _clock(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
+    try:
+        return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
+    except (OverflowError, ValueError, OSError):  # a recording may say anything
+        return "--:--:--"
 
 
-async def run(path: Path, settings: Settings, version: str, say: Say, *, as_json: bool = False) -> Stopped:
+async def run(
+    path: Path, settings: Settings, version: str, say: Say, *, as_json: bool = False
+) -> tuple[Stopped, State]:
     """Runs the engine of `path` in the foreground and prints what it records. Raises AutoresearchError."""
     windows: list[tuple[Follower, asyncio.Task[State]]] = []
 
-    def started(file: Path, facts: int) -> None:
-        follower = Follower(file)
+    def started(file: Path, state: State) -> None:
+        follower = Follower(file) if as_json else Follower(file, state)
         updates = follower.updates()
-        window = show_json(updates, say, version=version) if as_json else show(updates, say, skip=facts)
+        window = show_json(updates, say, version=version) if as_json else show(updates, say, state=state)
         windows.append((follower, asyncio.create_task(window, name="window")))
 
     try:
-        return await session.research(path, settings, version, started=started)
+        stopped = await session.research(path, settings, version, started=started)
     finally:
-        for follower, window in windows:
+        for follower, _ in windows:
             follower.finish()
-            await window
+        seen = await asyncio.gather(*(window for _, window in windows), return_exceptions=True)
+        for error in seen:  # a window that broke is no reason to lose what the engine has to say
+            if isinstance(error, Exception):
+                say(f"The printing stopped: {error}")
+    return stopped, next((state for state in seen if isinstance(state, State)), State())

@@ -33,6 +33,7 @@ PATIENCE_S = 20.0  # then the engine gives up
 _SCHEMA = """
 create table events(seq integer primary key, body blob not null);
 create table commands(number integer primary key autoincrement, body blob not null, answer text);
+create index unanswered on commands(number) where answer is null;
 create table engine(one integer primary key check (one = 1), pid integer, host text, beat real);
 """
 
@@ -85,7 +86,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         with _connected(path) as db:
             check(path, db)
             yield db
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
         raise damaged(path, error) from error
 
 

@@ -16,10 +16,13 @@ import msgspec
 from core.events import Evidence, FinalVerdict, Purpose, Tier
 from core.ids import BASELINE, ExperimentId, RunId, run_id
 from core.state import Experiment, State
-from core.verdict import Final, Retest, Rules, judge, measured_on
+from core.verdict import MIN_RUNS, Final, Retest, Rules, attempts, judge, measured_on
 from core.views import elapsed, free, proposed, queued, remaining
 
 CANDIDATES = 2  # experiments confirmed at a time, the most promising first
+RIVALS = 4.0  # standard errors by which the second may look worse: beyond that the first settles it
+MAX_FAILED = 2  # first runs of the train.py as found
+PATIENCE_S = 1.0  # a researcher that answers within this gets its answer launched, not replicates
 SPARE_REPLICATES = 8  # of the baseline on one GPU type, when there is nothing better to run
 
 
@@ -64,6 +67,7 @@ class Finish(msgspec.Struct, frozen=True):
     exit_code: int = 0
 
 
+Retests = list[tuple[Retest, Experiment]]
 Move = Cancel | Judge | AskAgain | Commit | Launch | Ask | Finish
 
 
@@ -82,7 +86,7 @@ def plan(state: State, rules: Rules, now: float) -> tuple[Move, ...]:
         return (*moves, Finish(reason, code)) if idle else tuple(moves)
     if state.pause is None:
         room = free(state)
-        moves += _launches(state, rules, room, [] if state.uncommitted else retests)
+        moves += _launches(state, rules, room, [] if state.uncommitted else _rivals(retests), now)
         moves += [] if state.uncommitted else _ask(state, room, now)  # the baseline is about to move
     if not moves and not state.active and not state.open and not state.uncommitted:
         moves += _ended(state)
@@ -103,12 +107,15 @@ def _to_cancel(state: State, *, all_runs: bool) -> Iterator[RunId]:
 
 
 def _baseline_broken(state: State) -> str:
-    """The train.py as found crashes: no change to it can be judged."""
-    if any(name == BASELINE for name, _ in state.scores):
+    """The train.py as found failed more than once under this engine and never worked: no change can be judged."""
+    runs = [state.runs[run] for run in state.experiments[BASELINE].runs]
+    if any(run.result is None or run.result.outcome == "finished" for run in runs):
         return ""
-    results = [state.runs[run].result for run in state.experiments[BASELINE].runs]
-    reason = next((result.reason for result in results if result and result.outcome == "crashed"), None)
-    return "" if reason is None else f"the unchanged train.py does not run: {reason or 'it crashed'}"
+    since = state.engine.at if state.engine is not None else 0.0
+    failed = [r.result for r in runs if r.result and r.result.outcome != "cancelled" and r.requested_at >= since]
+    if len(failed) < MAX_FAILED:
+        return ""
+    return f"the unchanged train.py does not run: {failed[-1].reason or failed[-1].outcome}"
 
 
 def _why_stop(state: State, now: float) -> tuple[str, int]:
@@ -139,11 +146,11 @@ def _ended(state: State) -> Iterator[Move]:
 # --- judging ----------------------------------------------------------------------------------------------------------
 
 
-def _judgements(state: State, rules: Rules) -> tuple[list[Move], list[tuple[Retest, Experiment]]]:
+def _judgements(state: State, rules: Rules) -> tuple[list[Move], Retests]:
     """Verdicts to record, and the experiments that want another run, the most promising first."""
     moves: list[Move] = []
     kept: list[tuple[Final, Experiment]] = []
-    retests: list[tuple[Retest, Experiment]] = []
+    retests: Retests = []
     for experiment in [state.experiments[name] for name in state.open]:
         match judge(state, experiment, rules):
             case Final(verdict="kept") as final:
@@ -158,7 +165,7 @@ def _judgements(state: State, rules: Rules) -> tuple[list[Move], list[tuple[Rete
     retests.sort(key=lambda pair: (not pair[1].promoted, -pair[0].sigmas))
     moves += [
         AskAgain(experiment.id, retest.reason, retest.evidence)
-        for retest, experiment in retests[:CANDIDATES]
+        for retest, experiment in _rivals(retests)
         if experiment.status != "retest" or experiment.evidence != retest.evidence
     ]
     return moves, retests
@@ -167,12 +174,16 @@ def _judgements(state: State, rules: Rules) -> tuple[list[Move], list[tuple[Rete
 # --- launching --------------------------------------------------------------------------------------------------------
 
 
-def _launches(
-    state: State, rules: Rules, room: Counter[str], retests: list[tuple[Retest, Experiment]]
-) -> Iterator[Launch]:
+def _rivals(retests: Retests) -> Retests:
+    """The candidates worth confirming now: another one that looks much worse will lose to the first anyway."""
+    best = max((retest.sigmas for retest, _ in retests), default=0.0)
+    return [pair for pair in retests if pair[1].promoted or pair[0].sigmas > best - RIVALS][:CANDIDATES]
+
+
+def _launches(state: State, rules: Rules, room: Counter[str], retests: Retests, now: float) -> Iterator[Launch]:
     """Fills free GPUs, most useful first; takes what it uses out of `room`."""
     counts: Counter[ExperimentId] = Counter()
-    for name, gpu_type, purpose in _wanted(state, rules, room, retests):
+    for name, gpu_type, purpose in _wanted(state, rules, room, retests, now):
         if room[gpu_type] > 0:
             room[gpu_type] -= 1
             run = run_id(name, len(state.experiments[name].runs) + 1 + counts[name])
@@ -190,13 +201,12 @@ def _launches(
 Want = tuple[ExperimentId, str, Purpose]
 
 
-def _wanted(state: State, rules: Rules, room: Counter[str], retests: list[tuple[Retest, Experiment]]) -> Iterator[Want]:
+def _wanted(state: State, rules: Rules, room: Counter[str], retests: Retests, now: float) -> Iterator[Want]:
     types = list(room)
     for gpu_type in types:
-        yield from _replicates(state, gpu_type, rules.baseline_runs)
-    chosen = retests[:CANDIDATES]
+        yield from _replicates(state, gpu_type, max(MIN_RUNS, rules.baseline_runs))
     for extra in range(rules.max_retests):  # idle GPUs repeat a candidate more than once at a time
-        for retest, experiment in chosen:
+        for retest, experiment in retests:
             done = retest.evidence.runs if retest.evidence else 0
             if extra == 0 or done + extra <= rules.max_retests:
                 yield experiment.id, measured_on(state, experiment.id), "retest"
@@ -205,21 +215,14 @@ def _wanted(state: State, rules: Rules, room: Counter[str], retests: list[tuple[
         if not with_room:
             return
         yield name, with_room[0], "first"
-    if state.asked is not None:
+    if state.asked is not None and now - state.asked.at >= PATIENCE_S:
         for gpu_type in types:
             yield from _replicates(state, gpu_type, SPARE_REPLICATES)
 
 
 def _replicates(state: State, gpu_type: str, enough: int) -> list[Want]:
     """Runs of the baseline that are missing on this type."""
-    return [(state.baseline, gpu_type, "replicate")] * max(0, enough - _attempts(state, state.baseline, gpu_type))
-
-
-def _attempts(state: State, name: ExperimentId, gpu_type: str) -> int:
-    """Runs on this type that count: finished, going on, or crashed (so that a crash is not repeated for ever)."""
-    runs = [state.runs[run] for run in state.experiments[name].runs]
-    dropped = ("cancelled", "lost")
-    return sum(r.gpu_type == gpu_type and not (r.result and r.result.outcome in dropped) for r in runs)
+    return [(state.baseline, gpu_type, "replicate")] * max(0, enough - attempts(state, state.baseline, gpu_type))
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ The names that `executor` and `researcher` of the settings may take stand here. 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import hashlib
 import secrets
 import signal
@@ -20,7 +21,7 @@ from core import results
 from core.clock import Clock, SystemClock
 from core.engine import Engine, Invocation, Stopped
 from core.errors import LogError, SettingsError
-from core.events import Fact, Known, LimitsSet, SessionStarted
+from core.events import Known, LimitsSet, SessionStarted
 from core.executor import Executor
 from core.fold import fold
 from core.ids import BASELINE, SessionId
@@ -40,9 +41,9 @@ WARM_MODULES = ("torch", "numpy")
 
 
 async def research(
-    path: Path, settings: Settings, version: str, *, started: Callable[[Path, int], None] = lambda *_: None
+    path: Path, settings: Settings, version: str, *, started: Callable[[Path, State], None] = lambda *_: None
 ) -> Stopped:
-    """Runs this workspace's session until it ends; `started` gets its file and how many facts it has so far.
+    """Runs this workspace's session until it ends; `started` gets its file and its state so far.
 
     Raises AutoresearchError; its exit code says which kind.
     """
@@ -53,26 +54,44 @@ async def research(
     workspace, clock = Workspace.open(path), SystemClock()
     file = workspace.ensure_state() / logs.FILE
     logs.create(file)
+    hide_memory()
     with logs.hold(file):
         log = Log(file)
-        facts = await log.open()
+        state = fold(State(), await log.open())
         try:
-            opening = _opening(workspace, facts, settings, version, clock)
-            state = fold(State(), facts if opening is None else (opening,))
-            workspace.check_prepare(state.prepare_digest)
-            executor = local_executor(workspace, state, settings, clock)
-            engine = Engine(
-                workspace=workspace,
-                log=log,
-                executor=executor,
-                researcher=_researcher(settings),
-                invocation=_invocation(settings, state, version),
-                clock=clock,
-            )
-            started(file, len(facts))
-            return await _until_stopped(engine, executor, facts, opening, workspace)
+            workspace.check_prepare(state.prepare_digest or workspace.prepare_digest())
+            async with local_executor(workspace, state, settings, clock) as executor:
+                opening = _opening(workspace, state, settings, version, clock)
+                engine = Engine(
+                    workspace=workspace,
+                    log=log,
+                    executor=executor,
+                    researcher=_researcher(settings),
+                    invocation=_invocation(settings, state, version),
+                    clock=clock,
+                )
+                started(file, state)
+                return await _until_stopped(engine, state, opening, workspace)
         finally:
             await log.disconnect()
+
+
+async def _until_stopped(engine: Engine, state: State, opening: SessionStarted | None, workspace: Workspace) -> Stopped:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, engine.interrupt, number)
+    try:
+        return await engine.run(state, opening)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        write_results(workspace, engine.state)
+
+
+def hide_memory() -> None:
+    """Keeps runs of the same user from reading the engine's environment and memory (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
 
 
 def record(workspace: Workspace, facts: Iterable[Known], settings: Settings, version: str) -> None:
@@ -80,36 +99,22 @@ def record(workspace: Workspace, facts: Iterable[Known], settings: Settings, ver
     file = workspace.ensure_state() / logs.FILE
     logs.create(file)
     with logs.hold(file):
-        opening = _opening(workspace, logs.read_all(file), settings, version, SystemClock())
+        state = fold(State(), logs.read_all(file))
+        opening = _opening(workspace, state, settings, version, SystemClock())
         logs.append_all(file, (opening, *facts) if opening is not None else facts)
-
-
-async def _until_stopped(
-    engine: Engine, executor: Executor, facts: list[Fact], opening: SessionStarted | None, workspace: Workspace
-) -> Stopped:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, engine.interrupt, number)
-    try:
-        async with executor:
-            return await engine.run(facts, opening)
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-        write_results(workspace, engine.state)
 
 
 # --- the parts --------------------------------------------------------------------------------------------------------
 
 
 def _opening(
-    workspace: Workspace, facts: list[Fact], settings: Settings, version: str, clock: Clock
+    workspace: Workspace, state: State, settings: Settings, version: str, clock: Clock
 ) -> SessionStarted | None:
     """The first fact of a new session; None if there is one to go on with."""
-    if facts:
-        if not any(isinstance(fact, SessionStarted) for fact in facts):
-            raise LogError(f"{workspace.state / logs.FILE} has no beginning; move it away and start again.")
+    if state.session:
         return None
+    if state.seq:
+        raise LogError(f"{workspace.state / logs.FILE} has no beginning; move it away and start again.")
     now = clock.now()
     day = datetime.fromtimestamp(now, UTC).date().isoformat()
     return SessionStarted(
@@ -158,13 +163,14 @@ def local_executor(workspace: Workspace, state: State, settings: Settings, clock
 
     slots = local_slots(settings.slots)
     on_cpu = all(slot.gpu.type == "cpu" for slot in slots)
+    start = state.experiments.get(BASELINE)
     budget = settings.time_budget or trainer_budget(workspace, on_cpu=on_cpu)
     return LocalExecutor(
-        base=workspace.base_files(workspace.state / "base", state.experiments[BASELINE].commit),
+        base=workspace.base_files(workspace.state / "base", start.commit if start else "HEAD"),
         runs=workspace.state / "runs",
         slots=slots,
         python=settings.interpreter(workspace.root),
-        prepare_digest=state.prepare_digest,
+        prepare_digest=state.prepare_digest or workspace.prepare_digest(),
         time_budget=settings.time_budget,
         timeout_s=settings.timeout_s(budget),
         output_mb=settings.output_mb,
@@ -191,22 +197,20 @@ def trainer_budget(workspace: Workspace, *, on_cpu: bool) -> float:
 # --- results.tsv ------------------------------------------------------------------------------------------------------
 
 
-def write_results(workspace: Workspace, state: State) -> Path | None:
+def write_results(workspace: Workspace, state: State) -> None:
     """results.tsv in the upstream format, beside train.py. One that is not ours is left alone, and ours kept apart."""
     if not state.session:
-        return None
-    mark = workspace.state / "results.sha256"
-    target = workspace.root / "results.tsv"
-    if target.exists() and _digest(target.read_bytes()) != (mark.read_text() if mark.exists() else ""):
-        target = workspace.state / "results.tsv"
-    content = results.dump(results_rows(state)).encode()
+        return
+    mark, target = workspace.state / "results.sha256", workspace.root / "results.tsv"
     with suppress(OSError):  # a full disk must not hide why the engine ended
+        if target.exists() and not (mark.exists() and _digest(target.read_bytes()) == mark.read_text()):
+            target = workspace.state / "results.tsv"
+        content = results.dump(results_rows(state)).encode()
         fresh = target.with_name(".results.tsv.new")
         fresh.write_bytes(content)
         fresh.replace(target)
         if target.parent == workspace.root:
             mark.write_text(_digest(content))
-    return target
 
 
 def _digest(content: bytes) -> str:

@@ -259,7 +259,8 @@ def _checked(setting: Setting, value: object, where: str, *, is_text: bool) -> o
 
 def _wrong(setting: Setting, value: object, where: str) -> SettingsError:
     shown = str(value).lower() if isinstance(value, bool) else repr(value)
-    return SettingsError(f"{where}: {setting.name} must be {setting.expects}, not {shown[:80]}.")
+    seen = "" if setting.kind is dict else f", not {shown[:80]}"  # variables of runs may be secrets
+    return SettingsError(f"{where}: {setting.name} must be {setting.expects}{seen}.")
 
 
 def _parsed(setting: Setting, value: object) -> object:

@@ -63,7 +63,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence | None = None
     runs: tuple[RunId, ...] = ()
     promoted: bool = False
-    reopened: int = 0  # how many times an operator asked for another look after a verdict
+    wanted: int = 1  # finished runs before a verdict; more after an operator asked for another look
     commit: str = ""  # set once the workspace has it
 
     @property
@@ -142,7 +142,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     failure: str = ""
     gave_up: str = ""  # why the researcher cannot go on
     notes: tuple[NoteAdded, ...] = ()
-    imported: tuple[ResultImported, ...] = ()
+    imported: dict[int, ResultImported] = {}  # by number
 
     @property
     def is_live(self) -> bool:

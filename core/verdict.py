@@ -13,7 +13,7 @@ from statistics import fmean
 import msgspec
 
 from core.events import Evidence, FinalVerdict
-from core.ids import ExperimentId
+from core.ids import ExperimentId, RunId
 from core.state import Experiment, Spread, State
 
 PRIOR_SD = {"cpu": 0.015}  # the template's CPU profile; measured, see README
@@ -21,6 +21,7 @@ PRIOR_SD_GPU = 0.0007  # seed to seed, published for one H100 and 5 minutes
 PRIOR_DF = 1.0  # the prior counts as one degree of freedom
 FUTILE = 1.0  # standard errors: less than this better is not worth another run
 MIN_RUNS = 2  # nothing is kept on one run
+DIVERGED = 10.0  # sd: a replicate further off than this is another matter than noise
 MAX_LOST = 3
 
 
@@ -28,7 +29,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """The settings that decisions depend on."""
 
     baseline_runs: int = 3  # replicates of the baseline before the first verdict
-    keep_sigmas: float = 3.0  # standard errors better than the baseline: kept
+    keep_sigmas: float = 3.0  # standard errors better than the baseline, more while the noise is little known: kept
     max_retests: int = 3
 
 
@@ -61,8 +62,12 @@ Judgement = Wait | Retest | Final
 
 
 def noise(state: State, gpu_type: str) -> Noise:
-    """Pooled over every replicated configuration, with a weak prior: sd² = (d₀s₀² + Σ(x − x̄)²) / (d₀ + df)."""
-    spread = state.spread.get(gpu_type, Spread())
+    """Run to run, on one GPU type, as measured so far in this session."""
+    return pooled(state.spread.get(gpu_type, Spread()), gpu_type)
+
+
+def pooled(spread: Spread, gpu_type: str) -> Noise:
+    """Over every replicated configuration, with a weak prior: sd² = (d₀s₀² + Σ(x − x̄)²) / (d₀ + df)."""
     prior = PRIOR_SD.get(gpu_type, PRIOR_SD_GPU)
     df = PRIOR_DF + spread.df
     return Noise(math.sqrt((PRIOR_DF * prior**2 + spread.squares) / df), df, spread.df)
@@ -88,16 +93,50 @@ def judge(state: State, experiment: Experiment, rules: Rules) -> Judgement:
         return Final("crashed", failed)
     gpu_type = measured_on(state, experiment.id)
     scores = state.scores.get((experiment.id, gpu_type), ())
-    base = state.scores.get((state.baseline, gpu_type), ())
-    if not scores or len(base) < min(MIN_RUNS, rules.baseline_runs):
+    if not scores or not _baseline_is_measured(state, gpu_type, rules):
         return Wait()
+    base = state.scores[state.baseline, gpu_type]
     return _weigh(experiment, _evidence(state, gpu_type, scores, base), rules)
 
 
 def measured_on(state: State, name: ExperimentId) -> str:
-    """The GPU type of its first run; comparisons stay on it. "" before the first."""
-    runs = state.experiments[name].runs
-    return state.runs[runs[0]].gpu_type if runs else ""
+    """The GPU type that its comparison stays on: of its first run that counts, if there are such GPUs now. Else ""."""
+    present = {gpu.type for gpu in state.gpus}
+    types = (state.runs[run].gpu_type for run in state.experiments[name].runs if counts(state, run))
+    return next((gpu_type for gpu_type in types if gpu_type in present), "")
+
+
+def counts(state: State, run: RunId) -> bool:
+    """Whether the run says, or will say, something about its experiment; a lost or cancelled one does not."""
+    result = state.runs[run].result
+    return result is None or result.outcome in ("finished", "crashed")
+
+
+def attempts(state: State, name: ExperimentId, gpu_type: str) -> int:
+    """Runs of it on this type that finished or go on, and those that failed under the present engine.
+
+    A failure is not repeated for ever; an engine that is started again tries again.
+    """
+    since = state.engine.at if state.engine is not None else 0.0
+    runs = (state.runs[run] for run in state.experiments[name].runs)
+    return sum(
+        run.gpu_type == gpu_type
+        and (
+            run.result is None
+            or run.result.outcome == "finished"
+            or (run.result.outcome != "cancelled" and run.requested_at >= since)
+        )
+        for run in runs
+    )
+
+
+def _baseline_is_measured(state: State, gpu_type: str, rules: Rules) -> bool:
+    """Enough replicates; or as many as there are going to be, because some of them failed."""
+    finished = len(state.scores.get((state.baseline, gpu_type), ()))
+    wanted = max(MIN_RUNS, rules.baseline_runs)
+    going_on = any(state.runs[run].experiment == state.baseline for run in state.active)
+    all_tried = attempts(state, state.baseline, gpu_type) >= wanted and not going_on
+    return finished >= wanted or (finished >= MIN_RUNS and all_tried)
 
 
 def _failed(state: State, experiment: Experiment) -> str:
@@ -127,17 +166,18 @@ def _evidence(state: State, gpu_type: str, scores: tuple[float, ...], base: tupl
 
 def _weigh(experiment: Experiment, evidence: Evidence, rules: Rules) -> Judgement:
     sigmas = -evidence.delta / evidence.standard_error
+    needed = student_t(evidence.noise_df, rules.keep_sigmas)  # few degrees of freedom: the noise itself is uncertain
     tested = f"{describe(evidence)}: "
-    wanted = MIN_RUNS * experiment.reopened + 1
-    if evidence.runs < wanted:
+    if evidence.runs < experiment.wanted:
         return Retest(f"{tested}run again because it was promoted", evidence, sigmas)
     if sigmas < FUTILE:
         return Final("discarded", f"{tested}not better than the baseline", evidence, sigmas)
-    if evidence.runs >= MIN_RUNS and sigmas >= rules.keep_sigmas:
-        return Final("kept", f"{tested}better than the noise", evidence, sigmas)
-    if evidence.runs >= wanted + rules.max_retests:
+    if evidence.runs >= MIN_RUNS and sigmas >= needed:
+        return Final("kept", f"{tested}better than the noise ({sigmas:.1f} ≥ {needed:.1f} errors)", evidence, sigmas)
+    if evidence.runs >= experiment.wanted + rules.max_retests:
         return Final("discarded", f"{tested}could still be noise after {evidence.runs} runs", evidence, sigmas)
-    why = "looks better; a second seed must confirm it" if evidence.runs < MIN_RUNS else "could be noise"
+    unsure = f"could be noise ({sigmas:.1f} < {needed:.1f} errors)"
+    why = "looks better; a second seed must confirm it" if evidence.runs < MIN_RUNS else unsure
     return Retest(f"{tested}{why}", evidence, sigmas)
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
-from core.ids import ExperimentId
+from core.ids import BASELINE, ExperimentId
 from core.ledger import ledger
 from core.patch import apply
 from core.results import Row
 from core.state import Experiment, State
-from core.verdict import noise, student_t
+from core.verdict import measured_on, noise, student_t
 
 STATUS_VERSION = 1
 VERDICTS = ("kept", "discarded", "crashed", "vetoed")
@@ -49,8 +49,8 @@ def remaining(state: State) -> int | None:
 
 
 def queued(state: State) -> tuple[ExperimentId, ...]:
-    """Experiments that wait for their first run, in the order they will get it."""
-    waiting = [name for name in state.open if state.experiments[name].status == "proposed"]
+    """Experiments that wait for a first run on the present GPUs, in the order they will get it."""
+    waiting = [name for name in state.open if not measured_on(state, name)]
     return tuple(sorted(waiting, key=lambda name: not state.experiments[name].promoted))
 
 
@@ -63,10 +63,10 @@ def free(state: State) -> Counter[str]:
 
 def estimate(state: State, name: ExperimentId) -> Estimate | None:
     """On the GPU type with the most runs. None before the first result."""
-    types = (
-        {gpu_type for experiment, gpu_type in state.scores if experiment == name} if name in state.experiments else ()
-    )
-    gpu_type = max(types, key=lambda kind: len(state.scores[name, kind]), default=None)
+    experiment = state.experiments.get(name)
+    types = {state.runs[run].gpu_type for run in experiment.runs} if experiment else set()
+    scored = [gpu_type for gpu_type in sorted(types) if (name, gpu_type) in state.scores]
+    gpu_type = max(scored, key=lambda kind: len(state.scores[name, kind]), default=None)
     if gpu_type is None:
         return None
     scores, measured = state.scores[name, gpu_type], noise(state, gpu_type)
@@ -89,7 +89,7 @@ def source_of(state: State, name: ExperimentId) -> str:
 
 def status(state: State, *, now: float, alive: bool, pid: int | None) -> dict[str, Any]:
     """The stable interface of `status --json`; documented in the README, versioned by "version"."""
-    start, champion = estimate(state, state.baseline), best(state)
+    champion = best(state)
     waiting = sum(state.runs[run].started_at is None for run in state.active)
     return {
         "version": STATUS_VERSION,
@@ -100,9 +100,9 @@ def status(state: State, *, now: float, alive: bool, pid: int | None) -> dict[st
         "runs": {"finished": state.ended, "running": len(state.active) - waiting, "queued": waiting},
         "baseline": {
             "commit": state.commit,
-            "val_bpb": start and start.mean,
-            "sd": start and start.sd,
-            "n": start.runs if start else 0,
+            "val_bpb": champion and champion.mean,
+            "sd": champion and champion.sd,
+            "n": champion.runs if champion else 0,
         },
         "best": champion
         and {
@@ -128,6 +128,12 @@ def results_rows(state: State) -> list[Row]:
     return [row for row in rows if row is not None]
 
 
+def titled(experiment: Experiment) -> str:
+    """Its title, and what it changes if that is not the train.py as found."""
+    start = "" if experiment.parent in (None, BASELINE) else f" (from {experiment.parent})"
+    return f"{experiment.title}{start}"
+
+
 _UPSTREAM = {"kept": "keep", "discarded": "discard", "crashed": "crash"}
 
 
@@ -143,5 +149,5 @@ def _row(state: State, experiment: Experiment) -> Row | None:
         val_bpb=measured.mean if measured else None,
         memory_gb=memory / 1024,
         status=status_,
-        description=f"{experiment.title} ({experiment.id}; {experiment.reason or 'baseline'})",
+        description=f"{titled(experiment)} ({experiment.id}; {experiment.reason or 'baseline'})",
     )

@@ -8,9 +8,9 @@ from core.errors import PatchError
 from core.executor import Ended
 from core.ids import ExperimentId, WaveId, experiment_id, wave_id
 from core.researcher import Idea, Plan
-from core.state import State
+from core.state import Experiment, State
 from core.verdict import describe
-from core.views import proposed, remaining
+from core.views import proposed, remaining, source_of, titled
 
 
 def proposals(state: State, plan: Plan, *, parent: ExperimentId, by: str, at: float) -> list[ev.Known]:
@@ -107,10 +107,18 @@ def result(ended: Ended) -> ev.RunEnded:
     )
 
 
+def _title(state: State, experiment: Experiment) -> str:
+    """What the commit really changes: the baseline may have moved since the experiment was proposed."""
+    if experiment.parent == state.baseline:
+        return experiment.title
+    change = patch.summary(state.sources[state.baseline], source_of(state, experiment.id))
+    return f"{change} (proposed as {titled(experiment)})"
+
+
 def message(state: State, name: ExperimentId) -> str:
     """The commit message of a kept change: what, why, and the numbers it rests on."""
     experiment = state.experiments[name]
-    lines = [f"{name}: {experiment.title}", ""]
+    lines = [f"{name}: {_title(state, experiment)}", ""]
     if experiment.hypothesis:
         lines += [experiment.hypothesis, ""]
     evidence = experiment.evidence

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from checkout import commit_all, git
+
+from core import log as logs
+from core.executors import local_folder
+from core.fold import fold
+from core.state import State
 
 ROOT = Path(__file__).parents[1]
 
@@ -95,3 +103,34 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def file_of(workspace: Path) -> Path:
+    return workspace / ".autoresearch" / logs.FILE
+
+
+def state_of(workspace: Path) -> State:
+    return fold(State(), logs.read_all(file_of(workspace)))
+
+
+def until(claim: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def engine(workspace: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A live one that has started runs."""
+    with start(workspace, "--no-ui", *arguments) as process:
+        try:
+            until(lambda: process.poll() is not None or len(started(workspace)) > 1)
+            yield process
+        finally:
+            process.kill()
+
+
+def running(workspace: Path) -> list[str]:
+    folders = (workspace / ".autoresearch" / "runs").glob("e*")
+    return [folder.name for folder in folders if local_folder.state(folder) == "alive"]

@@ -41,8 +41,8 @@ def points(state: State) -> list[Point]:
 
 def staircase(state: State) -> list[tuple[int, float]]:
     """Best so far: (experiment number, mean) of each baseline in turn."""
-    steps = [(int(name[1:]), measured.mean) for name in state.lineage if (measured := estimate(state, name))]
-    return sorted(steps)
+    found = {name: measured.mean for name in state.lineage if (measured := estimate(state, name))}
+    return sorted((int(name[1:]), mean) for name, mean in found.items() if name[1:].isdigit())
 
 
 def limits(values: list[float]) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tui import __version__
-from tui.shell import draw, load, research, research_options, say, session_file
+from tui.shell import draw, load, research, research_options, say, say_json, session_file
 
 if TYPE_CHECKING:
     from core.commands import Command
@@ -108,8 +108,7 @@ def status(workspace: Path, as_json: bool) -> None:
 @click.pass_obj
 def chart(workspace: Path) -> None:
     """Draw val_bpb over experiments."""
-    _state(workspace)
-    draw(workspace)
+    draw(_state(workspace))
 
 
 @click.command()
@@ -121,16 +120,14 @@ def play(recording: Path, speed: float, no_ui: bool, as_json: bool) -> None:
     """Play a recorded session."""
     from core import headless
     from core.feed import Player
-    from tui import chart as charts
 
     if not speed > 0:
         raise click.BadParameter("must be above 0", param_hint="--speed")
     updates = Player(recording, speed=speed, idle_s=10.0 if math.isfinite(speed) else 0.0).updates()
-    shown = headless.show_json(updates, say, version=__version__) if as_json else headless.show(updates, say)
+    shown = headless.show_json(updates, say_json, version=__version__) if as_json else headless.show(updates, say)
     state = asyncio.run(_finished(shown))
-    if not as_json and (text := charts.chart(state)):
-        say(text)
-        say(charts.summary(state))
+    if not as_json:
+        draw(state)
 
 
 async def _finished(shown: Any) -> Any:
@@ -149,9 +146,12 @@ def _operator() -> str:
 
 def _tell(context: click.Context, command: Command, *, needs_engine: bool = False) -> None:
     """Leaves a command and waits for the answer; without an engine it waits for the next one."""
+    import msgspec
+
     from core import commands, log
     from core.errors import Refused
 
+    command = msgspec.structs.replace(command, at=time.time())
     file = session_file(context.obj)
     if not log.is_held(file):
         commands.decide(_state(context.obj), command)  # says no at once if it would

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from tui import __version__
 
 if TYPE_CHECKING:
     from core.settings import Loaded
+    from core.state import State
 
 # Flags of the settings: (flag, type, metavar, help). Their names are those of the settings.
 SETTING_FLAGS: tuple[tuple[str, Any, str | None, str], ...] = (
@@ -47,8 +49,13 @@ class Group(click.Group):
     def invoke(self, context: click.Context) -> Any:
         from core.errors import AutoresearchError
 
+        for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show ✓ gets a question mark, not a crash
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         try:
             return super().invoke(context)
+        except KeyboardInterrupt:
+            context.exit(130)
         except AutoresearchError as error:
             click.echo(f"autoresearch-tui: {error}", err=True)
             context.exit(error.exit_code)
@@ -68,36 +75,31 @@ def research(context: click.Context, workspace: Path, flags: dict[str, Any], *, 
     from core import headless
 
     settings = load(workspace, flags).settings
-    try:
-        stopped = asyncio.run(headless.run(workspace, settings, __version__, say, as_json=as_json))
-    finally:
-        if not as_json:
-            draw(workspace)
+    running = headless.run(workspace, settings, __version__, say_json if as_json else say, as_json=as_json)
+    stopped, state = asyncio.run(running)
+    if not as_json:
+        draw(state)
     context.exit(stopped.exit_code)
 
 
 def say(text: str) -> None:
-    """A closed pipe ends the printing, not the research."""
+    """Prints text that may come from anywhere. A closed pipe or a full disk ends the printing, not the research."""
+    from core.transcript import clean
+
+    say_json(clean(text, limit=1_000_000))
+
+
+def say_json(text: str) -> None:
     try:
         print(text, flush=True)
-    except BrokenPipeError:
-        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123
+    except (OSError, ValueError):
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
 
 
-def draw(workspace: Path) -> None:
-    from core import log
-    from core.errors import AutoresearchError
-    from core.fold import fold
-    from core.state import State
-
-    try:
-        state = fold(State(), log.read_all(session_file(workspace)))
-    except AutoresearchError:
-        return
+def draw(state: State) -> None:
     from tui.chart import chart, summary
 
-    text = chart(state)
-    if text:
+    if text := chart(state):
         say(text)
         say(summary(state))
 

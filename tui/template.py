@@ -50,7 +50,6 @@ def files(*, has_gpu: bool) -> dict[str, bytes]:
 def make(workspace: Path, say: Callable[[str], None]) -> None:
     """Raises WorkspaceError."""
     has_gpu = any(slot.gpu.type != "cpu" for slot in local_slots(None))
-    workspace.mkdir(parents=True, exist_ok=True)
     for sentence in Workspace.init(workspace, files(has_gpu=has_gpu), settings.template()):
         say(sentence)
 

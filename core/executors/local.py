@@ -271,8 +271,10 @@ class LocalExecutor:
                 fd = local_folder.claim(run.folder, "")
             except FileExistsError:
                 return False
-            with os.fdopen(fd):
+            try:
                 local_folder.write_json(run.folder / "exit.json", msgspec.to_builtins(end))
+            finally:
+                os.close(fd)
         self._end(run, end)
         return True
 

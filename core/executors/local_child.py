@@ -75,11 +75,11 @@ def prctl(option: int, value: int) -> None:
             ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def become(order: Order, output: int, warm: bool) -> NoReturn:
-    """Called in the forked child; `output` is where it prints to."""
+def become(order: Order, output: int, warm: bool, supervisor: int) -> NoReturn:
+    """Called in the forked child; `output` is where it prints to, `supervisor` the process it was forked from."""
     code = 127
     try:
-        isolate(order, output)
+        isolate(order, output, supervisor)
         if warm:
             code = perform(order)
         else:
@@ -90,8 +90,7 @@ def become(order: Order, output: int, warm: bool) -> NoReturn:
         os._exit(code)  # whatever happened: there must never be a second supervisor
 
 
-def isolate(order: Order, output: int) -> None:
-    supervisor = os.getppid()
+def isolate(order: Order, output: int, supervisor: int) -> None:
     os.setsid()
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):

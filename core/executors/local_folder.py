@@ -118,7 +118,17 @@ def build(folder: Path, *, base: Path, source: str, links: Iterable[Path] = ()) 
     if folder.exists():
         return
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    for path in workspace_files(base, without=folder.parent):
+    try:
+        _fill(draft, base, source, links)
+        draft.rename(folder)
+    except OSError:
+        shutil.rmtree(draft, ignore_errors=True)
+        if not folder.exists():  # another engine was quicker
+            raise
+
+
+def _fill(draft: Path, base: Path, source: str, links: Iterable[Path]) -> None:
+    for path in workspace_files(base, without=draft.parent):
         target = draft / path.relative_to(base)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
@@ -126,12 +136,6 @@ def build(folder: Path, *, base: Path, source: str, links: Iterable[Path] = ()) 
     for link in links:
         if not (draft / link.name).exists():
             (draft / link.name).symlink_to(link.resolve())
-    try:
-        draft.rename(folder)
-    except OSError:
-        shutil.rmtree(draft, ignore_errors=True)
-        if not folder.exists():
-            raise
 
 
 def workspace_files(base: Path, without: Path) -> Iterator[Path]:

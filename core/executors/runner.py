@@ -158,11 +158,11 @@ class Supervisor:
 
     def start(self, order: Order, claimed: int, log: int) -> None:
         pipe, their_end = os.pipe()
-        warm = order.warm and self.warm
+        warm, supervisor = order.warm and self.warm, os.getpid()
         try:
             pid = os.fork()
             if pid == 0:
-                become(order, their_end, warm)
+                become(order, their_end, warm, supervisor)
         except OSError:
             os.close(pipe)
             raise

@@ -7,6 +7,7 @@ and value only, never what they do to the model.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Literal
 
@@ -66,6 +67,9 @@ class DesignedResearcher:
         self._without = frozenset(without)
 
     async def propose(self, state: State, slots: int) -> Plan:
+        return await asyncio.to_thread(self._plan, state, slots)  # parsing train.py takes tens of milliseconds
+
+    def _plan(self, state: State, slots: int) -> Plan:
         found = self._candidates(state)
         if not found:
             raise ResearcherFailed(
@@ -117,8 +121,8 @@ def _moved(state: State, wave: Wave, name: str) -> bool:
 
 
 def _direction(state: State, name: str) -> int:
-    """The sign of the last step of the lineage, if that step changed this constant."""
-    if len(state.lineage) < 2:
+    """The sign of the last step of the lineage, if the experiment that made it varied this constant."""
+    if len(state.lineage) < 2 or name not in state.experiments[state.baseline].change.settings:
         return 0
     before, after = (_value(state, experiment, name) for experiment in state.lineage[-2:])
     return 0 if before is None or after is None else (after > before) - (after < before)

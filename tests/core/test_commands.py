@@ -7,9 +7,9 @@ from story import E0, Story
 
 from core import commands
 from core import events as ev
-from core.commands import Note, Pause, Promote, Resume, Stop, Veto, decide
+from core.commands import Note, Pause, Promote, Resume, Stop, Veto, decide, respond
 from core.errors import Refused
-from core.ids import ExperimentId
+from core.ids import CommandId, ExperimentId
 
 
 def test_a_veto_of_an_open_experiment_is_recorded_with_who_and_why() -> None:
@@ -82,3 +82,20 @@ def test_notes_have_text_and_a_limit(text: str) -> None:
 )
 def test_commands_round_trip(command: commands.Command) -> None:
     assert commands.decode(commands.encode(command)) == command
+
+
+def test_a_stop_meant_for_an_engine_that_has_ended_does_not_stop_the_next() -> None:
+    story = Story(at=2000.0)
+    facts, answer = respond(story.state, 1, commands.encode(Stop(at=1999.0, by="ada")), at=2001.0)
+    assert facts == ()
+    assert "has ended already" in answer
+    facts, answer = respond(story.state, 1, commands.encode(Stop(at=2000.5, by="ada")), at=2001.0)
+    assert facts == (ev.StopRequested(at=2001.0, cause=CommandId("c1"), by="ada"),)
+    assert answer == ""
+
+
+@pytest.mark.parametrize("body", [b"", b"rubbish", b'{"kind":"Explode"}', b"[]", 7])
+def test_a_row_that_is_no_command_is_answered_and_changes_nothing(body: bytes) -> None:
+    facts, answer = respond(Story().state, 1, body, at=0.0)
+    assert facts == ()
+    assert answer.startswith("This is not a command")

@@ -57,13 +57,12 @@ async def research(
     logs.create(file)
     settings = load(folder, {}, {}).settings
     log = Log(file)
-    facts = await log.open()
-    opening = session._opening(workspace, facts, settings, "0", clock)
-    state = fold(State(), [opening] if opening else facts)
+    before = fold(State(), await log.open())
+    opening = session._opening(workspace, before, settings, "0", clock)
     engine = Engine(
         workspace=workspace,
         log=log,
-        executor=session.local_executor(workspace, state, settings, clock),
+        executor=session.local_executor(workspace, before, settings, clock),
         researcher=researcher,
         invocation=Invocation(version="0", executor="local", limits=ev.LimitsSet(at=0, max_experiments=limit)),
         clock=clock,
@@ -71,7 +70,7 @@ async def research(
     meanwhile()
     try:
         async with engine._executor, asyncio.timeout(60):
-            return await engine.run(facts, opening), engine.state
+            return await engine.run(before, opening), engine.state
     finally:
         await log.disconnect()
 

@@ -10,7 +10,9 @@ from story import E0, Story
 
 from core import events as ev
 from core.feed import Update
+from core.fold import fold
 from core.headless import line, progress, show
+from core.state import State
 
 
 def last_line(story: Story) -> str:
@@ -63,10 +65,10 @@ def test_progress_names_what_runs_and_how_far_it_is() -> None:
 
 def test_what_happened_before_this_engine_is_not_printed_again() -> None:
     story, said = Story().score(E0, 2.5, 2.6), list[str]()
-    skip = len(story.facts) - 1
+    before = fold(State(), story.facts[:-1])
 
     async def updates() -> AsyncIterator[Update]:
-        yield Update(story.facts, story.state)
+        yield Update(story.facts[-1:], story.state)
 
-    asyncio.run(show(updates(), said.append, skip=skip))
+    asyncio.run(show(updates(), said.append, state=before))
     assert [text.split("  ")[1] for text in said] == ["e0-2 finished: val_bpb 2.6000 in 10.0 s"]

@@ -60,6 +60,49 @@ def test_what_could_be_noise_is_run_again_and_given_up_in_the_end() -> None:
     assert "could still be noise after 4 runs" in last.reason
 
 
+def test_little_known_noise_asks_for_more() -> None:
+    few = judged(2.455, 2.455, base=(2.500, 2.505, 2.495))
+    many = judged(2.455, 2.455, base=(2.500, 2.505, 2.495) * 10)
+    assert isinstance(few, Retest)
+    assert isinstance(many, Final)
+    assert many.verdict == "kept"
+
+
+def test_no_verdict_before_the_baseline_has_its_replicates_unless_they_fail() -> None:
+    story = Story().score(E0, 2.50, 2.51)
+    (name,) = story.wave({"DEPTH": "2"})
+    story.score(name, 2.6)
+    assert isinstance(judge(story.state, story.state.experiments[name], RULES), Wait)
+    story.crash(story.start(E0))
+    assert isinstance(judge(story.state, story.state.experiments[name], RULES), Final)
+
+
+def test_a_seed_that_diverges_does_not_blur_the_noise_of_the_others() -> None:
+    story = Story().score(E0, 2.50, 2.51, 2.49)
+    diverged, good = story.wave({"MATRIX_LR": "0.1"}, {"DEPTH": "2"})
+    before = noise(story.state, "cpu")
+    story.score(diverged, 2.40, 9.0)
+    assert noise(story.state, "cpu") == before
+    story.score(good, 2.0, 2.0)
+    judgement = judge(story.state, story.state.experiments[good], RULES)
+    assert isinstance(judgement, Final)
+    assert judgement.verdict == "kept"
+
+
+def test_an_absurd_result_does_not_break_the_fold() -> None:
+    story = Story().score(E0, 2.5, 2.5)
+    (name,) = story.wave({"DEPTH": "2"})
+    assert len(story.score(name, 1e200, 1e-200).state.runs) == 4
+
+
+def test_a_promoted_experiment_with_many_runs_still_gets_another_look() -> None:
+    story = Story().score(E0, *BASE)
+    (name,) = story.wave({"DEPTH": "2"})
+    story.score(name, 2.497, 2.497, 2.497).judge(name, "discarded").tell(ev.ExperimentPromoted, experiment=name, by="a")
+    judgement = judge(story.state, story.state.experiments[name], RULES)
+    assert isinstance(judgement, Retest)
+
+
 def test_a_crash_in_any_run_is_a_crash_with_its_reason() -> None:
     story = Story().score(E0, *BASE)
     (name,) = story.wave({"DEPTH": "2"})

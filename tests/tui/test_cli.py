@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import stub
 from checkout import commit_all, git
+from stub import engine, file_of, state_of, until
 
 from core import log as logs
-from core.fold import fold
 from core.knobs import find
-from core.state import State
 
 QUICK = ("--no-ui", "--max-experiments", "6")
 
@@ -25,32 +20,6 @@ QUICK = ("--no-ui", "--max-experiments", "6")
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
     return stub.make_stub(tmp_path / "work")
-
-
-def file_of(workspace: Path) -> Path:
-    return workspace / ".autoresearch" / logs.FILE
-
-
-def state_of(workspace: Path) -> State:
-    return fold(State(), logs.read_all(file_of(workspace)))
-
-
-def until(claim: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not claim():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-@contextlib.contextmanager
-def engine(workspace: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A live one that has started runs."""
-    with stub.start(workspace, "--no-ui", *arguments) as process:
-        try:
-            until(lambda: process.poll() is not None or len(stub.started(workspace)) > 1)
-            yield process
-        finally:
-            process.kill()
 
 
 def test_a_campaign_keeps_a_confirmed_improvement_and_commits_it(workspace: Path) -> None:
@@ -67,7 +36,7 @@ def test_a_campaign_keeps_a_confirmed_improvement_and_commits_it(workspace: Path
     assert "run-to-run sd" in message
     assert state.sources[kept.id].strip() == git(workspace, "show", f"{state.branch}:train.py")
     assert (git(workspace, "rev-parse", "HEAD"), git(workspace, "status", "--porcelain", "--", "train.py")) == before
-    assert "● " in done.stdout or "●" in done.stdout, "the chart"
+    assert "●─" in done.stdout, "the chart"
     assert "all 24 experiments of this session are done" in done.stdout
 
 
@@ -257,101 +226,3 @@ DEVICE_BATCH_SIZE = 128 # rows
     assert {knob.name for knob in find(state.sources[state.lineage[0]])} >= {"ADAM_BETAS", "TOTAL_BATCH_SIZE", "DEPTH"}
     assert len(state.lineage) > 1
     assert git(workspace, "status", "--porcelain") in (before, "?? results.tsv")
-
-
-# --- bad input --------------------------------------------------------------------------------------------------------
-
-
-def refusal(workspace: Path, *arguments: str) -> tuple[int, str]:
-    done = stub.run(workspace, *(arguments or QUICK))
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-    return done.returncode, done.stderr
-
-
-def test_no_repository(tmp_path: Path) -> None:
-    (tmp_path / "plain").mkdir()
-    code, sentence = refusal(tmp_path / "plain")
-    assert code == 2
-    assert "git init" in sentence
-
-
-def test_a_changed_train_py(workspace: Path) -> None:
-    with (workspace / "train.py").open("a") as file:
-        file.write("# mine\n")
-    code, sentence = refusal(workspace)
-    assert code == 2
-    assert "uncommitted changes" in sentence
-
-
-def test_a_train_py_that_does_not_parse(workspace: Path) -> None:
-    (workspace / "train.py").write_text("def (:\n")
-    commit_all(workspace)
-    assert refusal(workspace)[0] == 2
-
-
-def test_an_unknown_setting_names_the_nearest(workspace: Path) -> None:
-    with (workspace / "autoresearch.toml").open("a") as file:
-        file.write("max_experimnts = 3\n")
-    code, sentence = refusal(workspace)
-    assert code == 2
-    assert "max_experiments" in sentence
-
-
-def test_a_changed_prepare_py_after_the_session_began(workspace: Path) -> None:
-    stub.run(workspace, *QUICK)
-    with (workspace / "prepare.py").open("a") as file:
-        file.write("# easier\n")
-    commit_all(workspace)
-    code, sentence = refusal(workspace, "--no-ui", "--max-experiments", "9")
-    assert code == 2
-    assert "prepare.py has changed since the session began" in sentence
-    assert len(state_of(workspace).experiments) == 7
-
-
-def test_a_damaged_database(workspace: Path) -> None:
-    stub.run(workspace, *QUICK)
-    file_of(workspace).write_bytes(b"rubbish" * 5000)
-    for arguments in (QUICK, ("status",), ("export", "--format", "tsv")):
-        code, sentence = refusal(workspace, *arguments)
-        assert code == 2
-        assert "damaged" in sentence
-
-
-def test_a_baseline_that_cannot_run_ends_with_3_and_says_why(tmp_path: Path) -> None:
-    workspace = stub.make_stub(tmp_path / "work", train="import nonexistent_module\n" + stub.TRAIN)
-    done = stub.run(workspace, *QUICK)
-    assert done.returncode == 3
-    assert "No module named 'nonexistent_module'" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "reason"),
-    [
-        ('print("\\n---")', "sys.exit(0)", "printed no result"),
-        ("{evaluate_bpb(DEPTH, TOTAL_BATCH_SIZE, MATRIX_LR, seed):.6f}", "nan", "nan"),
-        ('print("\\n---")', "os.kill(os.getpid(), 11)", "signal 11"),
-    ],
-    ids=["no result", "nan", "segfault"],
-)
-def test_experiments_that_fail_are_crashed_with_a_reason_and_the_campaign_goes_on(
-    tmp_path: Path, old: str, new: str, reason: str
-) -> None:
-    assert old in stub.TRAIN
-    line = next(text for text in stub.TRAIN.splitlines() if old in text)
-    broken = f"if DEPTH != 4:\n    {line.replace(old, new)}\nelse:\n    {line}"
-    workspace = stub.make_stub(
-        tmp_path / "work", train=stub.TRAIN.replace(line, broken), settings='factors = ["DEPTH"]\n'
-    )
-    done = stub.run(workspace, "--no-ui", "--max-experiments", "2")
-    assert done.returncode == 0, done.stdout
-    state = state_of(workspace)
-    assert [experiment.status for experiment in state.experiments.values()] == ["kept", "crashed", "crashed"]
-    assert reason in state.experiments["e1"].reason  # type: ignore[index]
-
-
-def test_a_wrong_flag_value_is_a_usage_error(workspace: Path) -> None:
-    assert stub.run(workspace, "--no-ui", "--max-experiments", "0").returncode == 2
-    assert stub.run(workspace, "--no-ui", "--executor", "moon").returncode == 2
-    assert stub.run(workspace, "--no-such-flag").returncode == 2
-    assert stub.run(workspace, "play", "nothing.jsonl", "--no-ui").returncode == 2

@@ -2,132 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import json
 import os
-import signal
 import sys
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
 
-import psutil
 import pytest
+from place import (
+    FOREVER,
+    RESULT,
+    RUN,
+    Place,
+    job,
+    linux_only,
+    slots,
+)
 
-from core.clock import SystemClock
 from core.errors import NothingRuns
 from core.events import Gpu
-from core.executor import Absent, Ended, FleetObserved, Job, Observation, Progressed, Started, Synced
-from core.executors import local_folder
-from core.executors.gpus import Slot, cpu_slots, gpu_type, local_slots, visible
-from core.executors.local import LocalExecutor
-from core.executors.local_supervisor import TOKEN
+from core.executor import Ended, FleetObserved, Job, Progressed, Started, Synced
+from core.executors.gpus import Slot
 from core.ids import GpuId, RunId
-
-linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
-Seen = TypeVar("Seen", bound=Observation)
-PREPARE = b"TIME_BUDGET = 300\n"
-RESULT = "print('---\\nval_bpb: 1.25\\ntraining_seconds: 2.0')\n"
-FOREVER = "import time\nprint('up', flush=True)\ntime.sleep(600)\n"
-UNTIL_GO = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\n" + RESULT
-RUN = RunId("e1-1")
-
-
-def slots(count: int = 1) -> tuple[Slot, ...]:
-    return tuple(Slot(Gpu(GpuId(f"cpu{index}"), "cpu"), cpus=None) for index in range(count))
-
-
-def job(source: str, run: RunId = RUN) -> Job:
-    return Job(run=run, source=source, seed=7, gpu_type="cpu")
-
-
-class Watched:
-    """An executor, and all that it has reported."""
-
-    def __init__(self, executor: LocalExecutor) -> None:
-        self.executor = executor
-        self.seen: list[Observation] = []
-        self._news = asyncio.Condition()
-
-    async def collect(self, open_runs: tuple[RunId, ...]) -> None:
-        async for observation in self.executor.watch(open_runs):
-            async with self._news:
-                self.seen.append(observation)
-                self._news.notify_all()
-
-    def of(self, kind: type[Seen], run: RunId) -> list[Seen]:
-        return [seen for seen in self.seen if isinstance(seen, kind) and getattr(seen, "run", "") == run]
-
-    async def first(self, kind: type[Seen], run: RunId = RUN) -> Seen:
-        async with asyncio.timeout(20), self._news:
-            await self._news.wait_for(lambda: self.of(kind, run))
-        return self.of(kind, run)[0]
-
-    async def synced(self) -> None:
-        async with asyncio.timeout(20), self._news:
-            await self._news.wait_for(lambda: any(isinstance(seen, Synced) for seen in self.seen))
-
-    async def run(self, source: str, run: RunId = RUN) -> Ended:
-        await self.executor.launch(job(source, run))
-        return await self.first(Ended, run)
-
-
-class Place:
-    def __init__(self, root: Path) -> None:
-        self.base, self.runs = root / "base", root / "runs"
-        self.base.mkdir()
-        (self.base / "prepare.py").write_bytes(PREPARE)
-
-    @asynccontextmanager
-    async def engine(self, *open_runs: RunId, **changes: Any) -> AsyncIterator[Watched]:
-        settings: dict[str, Any] = {
-            "base": self.base,
-            "runs": self.runs,
-            "slots": slots(),
-            "python": sys.executable,
-            "prepare_digest": hashlib.sha256(PREPARE).hexdigest(),
-            "timeout_s": 60,
-            "grace_s": 0.3,
-            "clock": SystemClock(),
-        }
-        async with LocalExecutor(**settings | changes) as executor:
-            watched = Watched(executor)
-            task = asyncio.create_task(watched.collect(open_runs), name="collect")
-            try:
-                await watched.synced()
-                yield watched
-            finally:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-
-    def log(self, run: RunId = RUN) -> str:
-        return (self.runs / run / "run.log").read_text()
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
-
-
-async def until(holds: Callable[[], object], seconds: float = 15.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110  other processes tell us nothing
-            await asyncio.sleep(0.005)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def supervisor_of(folder: Path) -> int:
-    return int((folder / "claim").read_text().split()[0])
 
 
 # --- how runs end -----------------------------------------------------------------------------------------------------
@@ -261,13 +161,15 @@ async def test_a_run_has_its_own_copy_of_the_workspace(place: Place, tmp_path: P
     (place.base / "exit.json").write_text("{}")
     (place.base / "loop").symlink_to(tmp_path)
     (tmp_path / "shards").mkdir()
-    source = "import os\nfrom lib.model import WIDTH\nprint(WIDTH, sorted(os.listdir()))\nopen('lib/model.py', 'w')\n"
+    source = (
+        "import os\nfrom lib.model import WIDTH\nassert WIDTH == 4\nopen('lib/model.py', 'w')\n"
+        "print(*sorted(name for name in os.listdir() if 'started.json' not in name))\n"  # that is being written
+    )
     async with place.engine(links=(tmp_path / "shards",)) as engine:
         await engine.run(source)
-    names = ["claim", "lib", "prepare.py", "run.log", "shards", "started.json", "train.py"]
-    logged = place.log().replace("'.started.json-", "'started.json").replace(", 'started.json'", "")
-    assert logged.startswith("4 ['claim', 'lib', 'prepare.py', 'run.log', 'shards'")
-    assert {path.name for path in (place.runs / RUN).iterdir()} == {*names, "exit.json"}
+    names = ["claim", "lib", "prepare.py", "run.log", "shards", "train.py"]
+    assert place.log().split() == names
+    assert {path.name for path in (place.runs / RUN).iterdir()} == {*names, "started.json", "exit.json"}
     assert (place.base / "lib" / "model.py").read_text() == "WIDTH = 4"
 
 
@@ -291,193 +193,3 @@ async def test_runs_that_do_not_fit_wait_in_order(place: Place) -> None:
         assert [seen.run for seen in engine.seen if isinstance(seen, Started)] == names
         with pytest.raises(NothingRuns, match="There is no H100 on this machine, only cpu"):
             await engine.executor.launch(Job(run=RunId("e9-1"), source="", seed=1, gpu_type="H100"))
-
-
-# --- engines and supervisors that die ---------------------------------------------------------------------------------
-
-
-async def test_a_run_is_started_once(place: Place) -> None:
-    counting = "open('../count', 'a').write('x')\n" + RESULT
-    async with place.engine() as engine:
-        await asyncio.gather(*(engine.executor.launch(job(counting)) for _ in range(3)))
-        await engine.first(Ended)
-        await engine.executor.launch(job(counting))
-    async with place.engine() as engine:
-        await engine.executor.launch(job(counting))
-        assert (await engine.first(Ended)).outcome == "finished"
-        assert not engine.of(Started, RUN)
-    assert (place.runs / "count").read_text() == "x"
-
-
-async def test_another_engine_finds_what_the_last_one_left(place: Place) -> None:
-    going, done, unknown, after = RUN, RunId("e2-1"), RunId("e3-1"), RunId("e4-1")
-    async with place.engine(slots=slots(2)) as engine:
-        await engine.executor.launch(job(UNTIL_GO, going))
-        await engine.executor.launch(job("import time; time.sleep(0.2)\n" + RESULT, done))
-        started = await engine.first(Started, done)
-    await until(lambda: (place.runs / done / "exit.json").exists())
-    async with place.engine(going, done, unknown, slots=slots(2)) as engine:
-        assert isinstance(engine.seen[0], FleetObserved)
-        assert [type(seen) for seen in engine.seen[1:5]] == [Started, Ended, Absent, Synced]
-        assert (await engine.first(Started)).gpu == "cpu0"
-        end = await engine.first(Ended, done)
-        assert end.outcome == "finished"
-        assert end.at > started.at + 0.1
-        await engine.executor.launch(job(RESULT, after))
-        assert (await engine.first(Started, after)).gpu == "cpu1"  # the other is taken
-        (place.runs / going / "go").touch()
-        assert (await engine.first(Ended, going)).outcome == "finished"
-
-
-async def test_an_adopted_run_can_be_cancelled(place: Place) -> None:
-    async with place.engine() as engine:
-        await engine.executor.launch(job(FOREVER))
-        await engine.first(Started)
-    async with place.engine(RUN) as engine:
-        await engine.executor.cancel(RUN)
-        assert (await engine.first(Ended)).outcome == "cancelled"
-
-
-async def test_two_engines_with_the_same_order_start_one_process(place: Place) -> None:
-    """As if the first engine's supervisor got to its order only when the second had given it too."""
-    async with place.engine() as first, place.engine() as second:
-        await asyncio.gather(first.executor.launch(job(UNTIL_GO)), second.executor.launch(job(UNTIL_GO)))
-        starts = [await first.first(Started), await second.first(Started)]
-        assert starts[0] == starts[1]
-        (place.runs / RUN / "go").touch()
-        ends = [await first.first(Ended), await second.first(Ended)]
-        assert ends[0] == ends[1]
-
-
-@linux_only
-async def test_the_runs_of_a_killed_supervisor_are_lost_and_the_next_one_works(place: Place) -> None:
-    daemon = "import os\nif os.fork() == 0: os.setsid(); open('pid', 'w').write(str(os.getpid()))\n" + FOREVER
-    async with place.engine(slots=slots(2), warm=("json",)) as engine:
-        await engine.executor.launch(job(daemon))
-        await engine.first(Started)
-        await until(lambda: (place.runs / RUN / "pid").exists() and (place.runs / RUN / "pid").read_text())
-        left = int((place.runs / RUN / "pid").read_text())
-        os.kill(supervisor_of(place.runs / RUN), signal.SIGKILL)
-        end = await engine.first(Ended)
-        assert (end.outcome, end.reason, end.tail) == ("lost", "its supervisor died", "up\nup")
-        await until(lambda: not is_alive(left))
-        assert (await engine.run(RESULT, RunId("e2-1"))).outcome == "finished"
-    async with place.engine(RUN) as engine:
-        assert (await engine.first(Ended)).outcome == "lost"
-
-
-async def test_what_a_dead_supervisor_had_not_begun_is_begun_by_the_next(place: Place) -> None:
-    async with place.engine() as engine:
-        pid = engine.executor._supervisor._process.pid  # type: ignore[union-attr]
-        os.kill(pid, signal.SIGSTOP)
-        await engine.executor.launch(job(RESULT))
-        os.kill(pid, signal.SIGKILL)
-        assert (await engine.first(Ended)).outcome == "finished"
-
-
-async def test_a_python_that_cannot_supervise_is_given_up(place: Place) -> None:
-    with pytest.raises(NothingRuns, match=r"/no/such/python cannot be started \(No such file or directory\)"):
-        async with place.engine(python="/no/such/python"):
-            pass
-    executor = LocalExecutor(
-        base=place.base,
-        runs=place.runs,
-        slots=slots(),
-        python="false",
-        prepare_digest="",
-        timeout_s=9,
-        clock=SystemClock(),
-    )
-    async with executor:
-        executor._supervisor._first_wait = 0.01
-        with pytest.raises(NothingRuns, match=r"false cannot supervise runs: .*supervisor\.log says why"):
-            async for _ in executor.watch(()):
-                pass
-
-
-async def test_notes_that_a_run_has_forged_are_not_believed(place: Place) -> None:
-    forge = 'open(\'exit.json\', \'w\').write(\'{"at": 1, "cause": "", "exit_code": 0}\')\n'
-    async with place.engine() as engine:
-        await engine.executor.launch(job(forge + UNTIL_GO))
-        await until(lambda: (place.runs / RUN / "exit.json").exists())
-    async with place.engine(RUN) as engine:
-        assert engine.of(Started, RUN)
-        (place.runs / RUN / "go").touch()
-        end = await engine.first(Ended)
-    assert (end.outcome, end.at > 1) == ("finished", True)
-    (place.runs / RUN / "exit.json").write_text('{"at": NaN, "exit_code": "zero"}')
-    async with place.engine(RUN) as engine:
-        assert (await engine.first(Ended)).outcome == "lost"
-
-
-async def test_the_end_is_seen_at_once(place: Place) -> None:
-    """15 ms on an idle machine; the median of several, with room for a busy one."""
-    delays = []
-    async with place.engine() as engine:
-        for number in range(5):
-            name = RunId(f"e{number}-1")
-            await engine.run(RESULT + "import os, time; print(time.time(), flush=True); os._exit(0)", name)
-            delays.append(time.time() - float(place.log(name).split()[-1]))
-    assert sorted(delays)[2] < 0.06
-
-
-@linux_only
-async def test_a_warm_torch_trains_at_once(place: Place) -> None:
-    pytest.importorskip("torch")
-    source = "import torch\nx = torch.ones(8, requires_grad=True)\n(x * x).sum().backward()\n" + RESULT
-    async with place.engine(warm=("torch",)) as engine:
-        assert (await engine.run(source, RunId("e0-1"))).outcome == "finished"
-        began = time.monotonic()
-        assert (await engine.run(source)).outcome == "finished"
-        assert time.monotonic() - began < 1.0  # a cold import takes longer than that
-
-
-# --- slots ------------------------------------------------------------------------------------------------------------
-
-
-def test_gpus_go_by_their_short_names() -> None:
-    names = {
-        "NVIDIA H100 80GB HBM3": "H100",
-        "NVIDIA H100 PCIe": "H100",
-        "NVIDIA H200": "H200",
-        "NVIDIA A100-SXM4-80GB": "A100",
-        "NVIDIA GeForce RTX 4090": "RTX 4090",
-        "NVIDIA GeForce RTX 3080 Laptop GPU": "RTX 3080",
-        "NVIDIA RTX 6000 Ada Generation": "RTX 6000 Ada Generation",
-        "Tesla V100-SXM2-16GB": "V100",
-        "NVIDIA L40S": "L40S",
-        "NVIDIA": "GPU",
-    }
-    assert {name: gpu_type(name) for name in names} == names
-
-
-def test_cores_are_shared_out_evenly() -> None:
-    cores = tuple(range(16))
-    assert [slot.cpus for slot in cpu_slots(cores, 3)] == [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9), (10, 11, 12, 13, 14)]
-    assert len(cpu_slots(cores, None)) == 8
-    assert [slot.cpus for slot in cpu_slots((4, 6), 5)] == [(4,), (6,), (4,), (6,), (4,)]
-    assert len(cpu_slots((4, 6), 99)) == 8
-
-
-def test_no_slots_is_an_error() -> None:
-    with pytest.raises(NothingRuns, match="set slots to 1 or more"):
-        local_slots(0)
-    with pytest.raises(NothingRuns, match="No CPU core"):
-        cpu_slots((), None)
-    assert len(local_slots(1)) == 1
-
-
-def test_cuda_visible_devices_is_respected() -> None:
-    two = tuple(Slot(Gpu(GpuId(f"gpu{index}"), "H100"), index=index) for index in range(2))
-    assert visible(two, None) == two
-    assert visible(two, "1") == two[1:]
-    assert visible(two, "") == ()
-    assert visible(two, "GPU-8f2e") == two
-
-
-def test_a_pipe_in_place_of_a_file_does_not_block(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "exit.json")
-    (tmp_path / "link").symlink_to("/etc/passwd")
-    assert local_folder.read_json(tmp_path / "exit.json") == {}
-    assert local_folder.read(tmp_path / "link") == b""
-    assert TOKEN not in os.environ

@@ -30,6 +30,8 @@ if os.fork() == 0:
     if os.fork() == 0:
         open("daemon", "w").write(str(os.getpid()))
         time.sleep(600)
+    while not os.path.exists("daemon") or not open("daemon").read():
+        time.sleep(0.01)
     os._exit(0)
 while not os.path.exists("daemon") or not open("daemon").read():
     time.sleep(0.01)
