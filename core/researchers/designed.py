@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -18,7 +19,7 @@ from core.design import Design, Factor, cells
 from core.effects import Effect, effects
 from core.errors import ResearcherFailed
 from core.ids import ExperimentId
-from core.knobs import Knob
+from core.knobs import Knob, Value
 from core.patch import Change
 from core.researcher import Idea, Plan
 from core.state import State, Wave
@@ -30,6 +31,8 @@ MAX_FACTORS = 3
 MAX_MISSES = 5  # looks, each closer than the one before; then wide again
 STRIDES = (2.0, 3.0, 1.6)  # the widest step, round by round, so that a new round tries new levels
 NOT_TUNABLE = re.compile(r"SEED|VOCAB|SEQ_LEN|EVAL|DEVICE(?!_BATCH)|DTYPE|EVERY|WORKERS|VERSION|DIR|PATH|NAME|STEPS$")
+ROUNDS = 3 * MAX_MISSES  # designs thought through, per constant, before giving up
+FEWEST_CELLS = 3  # a constant at three levels, even if only one more experiment is allowed
 POWERS = re.compile(r"BATCH|DIM|WIDTH")  # kept to powers of two: trainers divide one by another
 RATIO = re.compile(r"RATIO|FRAC|BETA|DROPOUT|MOMENTUM")
 # In a fixed budget, what decides the number and size of steps comes first; everything is tried in the end.
@@ -75,14 +78,17 @@ class DesignedResearcher:
             raise ResearcherFailed(
                 "train.py has no numeric UPPER_CASE constants to vary; name some in `factors` of autoresearch.toml."
             )
-        left = remaining(state)
+        left, tried = remaining(state), _tried(state)
         most = max(MAX_CELLS, slots + 1)
-        design = _design(found, most if left is None else min(most, left + 1))
-        if not design.factors:
-            raise ResearcherFailed("the limit of experiments leaves no room for two levels of any constant.")
+        most = most if left is None else min(most, max(left + 1, FEWEST_CELLS))
         baseline = {c.knob.name: c.knob.text for c in found}
-        ideas = tuple(_idea(cell, baseline) for cell in cells(design) if _differs(cell, baseline))
-        return Plan(reason=_reason(state, design, found), ideas=ideas, design=design)
+        for _ in range(ROUNDS * len(found)):
+            design = _design(found, most)
+            ideas = tuple(_idea(cell, baseline) for cell in cells(design) if _config(state, cell) not in tried)
+            if ideas:
+                return Plan(reason=_reason(state, design, found), ideas=ideas, design=design)
+            found = _looked_at(found, design)
+        raise ResearcherFailed("every setting of the constants within reach has been tried.")
 
     def _candidates(self, state: State) -> list[Candidate]:
         """Tunable constants of the baseline, the most promising first."""
@@ -129,10 +135,38 @@ def _direction(state: State, name: str) -> int:
 
 
 def _value(state: State, experiment: ExperimentId, name: str) -> float | None:
-    for knob in knobs.find(state.sources[experiment]):
-        if knob.name == name and isinstance(knob.value, int | float):
-            return float(knob.value)
-    return None
+    value = _values(state.sources[experiment]).get(name)
+    return float(value) if isinstance(value, int | float) else None
+
+
+@lru_cache(maxsize=512)
+def _values(source: str) -> dict[str, Value]:
+    """The constants of a train.py, by name."""
+    return {knob.name: knob.value for knob in knobs.find(source)}
+
+
+Config = frozenset[tuple[str, str]]
+
+
+def _config(state: State, settings: dict[str, str], parent: ExperimentId | None = None) -> Config:
+    """All constants of a parent (default: the baseline) with these settings: equal ones are the same experiment."""
+    values = {**_values(state.sources[parent or state.baseline])}
+    values.update((name, knobs.value_of(text)) for name, text in settings.items())
+    return frozenset((name, repr(value)) for name, value in values.items())
+
+
+def _tried(state: State) -> set[Config]:
+    known = (experiment for experiment in state.experiments.values() if not experiment.change.edits)
+    return {_config(state, experiment.change.settings, experiment.parent or experiment.id) for experiment in known}
+
+
+def _looked_at(found: list[Candidate], design: Design) -> list[Candidate]:
+    """As if a wave over this design had brought nothing: it would only repeat what is known."""
+    names = {factor.name for factor in design.factors}
+    again = [
+        msgspec.structs.replace(c, looks=c.looks + 1, misses=c.misses + 1) if c.knob.name in names else c for c in found
+    ]
+    return sorted(again, key=_urgency)
 
 
 def _urgency(candidate: Candidate) -> tuple[int, int, int]:
@@ -187,10 +221,6 @@ def _whole(knob: Knob, ratio: float, sign: int) -> int:
         return value * 2 if sign > 0 else max(1, value // 2)
     moved = round(value * ratio)
     return max(1, value + sign if moved == value else moved)
-
-
-def _differs(cell: dict[str, str], baseline: dict[str, str]) -> bool:
-    return any(baseline[name] != level for name, level in cell.items())
 
 
 def _idea(cell: dict[str, str], baseline: dict[str, str]) -> Idea:

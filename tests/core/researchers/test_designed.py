@@ -94,10 +94,27 @@ async def test_without_constants_it_gives_up_with_a_sentence() -> None:
         await proposed(Story(), only=("NOTHING",))
 
 
-async def test_it_goes_on_trying_new_settings_without_gain() -> None:
+async def test_every_wave_holds_something_new_until_everything_was_tried() -> None:
+    story, new = Story().score(E0, 2.5, 2.5), list[int]()
+
+    async def go_on() -> None:
+        while len(new) < 500:
+            plan = await proposed(story)
+            new.append(len(carried(story, plan)))
+            assert new[-1] == len(plan.ideas) > 0, "nothing that is known is proposed again"
+
+    with pytest.raises(ResearcherFailed, match="within reach has been tried"):
+        await go_on()
+    assert sum(new) > 100, "of four constants"
+
+
+async def test_the_last_experiment_that_is_allowed_is_a_new_one() -> None:
     story = Story().score(E0, 2.5, 2.5)
-    new = [len(carried(story, await proposed(story))) for _ in range(100)]
-    assert sum(new) > 60, "four constants allow some 70 settings at these steps"
+    total = 0
+    for limit in range(1, 40):
+        story.tell(ev.LimitsSet, max_experiments=limit)
+        total += len(carried(story, await proposed(story)))
+        assert total == limit
 
 
 async def test_the_effects_of_a_wave_use_the_baseline_as_its_unchanged_cell() -> None:
