@@ -20,7 +20,7 @@ from core import commands, policy, waves
 from core import events as ev
 from core import executor as seen
 from core.clock import Clock
-from core.errors import AutoresearchError, LogError, NothingRuns, PatchError, ResearcherFailed, WorkspaceError
+from core.errors import AutoresearchError, LogError, NothingRuns, PatchError, ResearcherFailed, WorkspaceError, plain
 from core.executor import Executor, Job
 from core.fold import fold
 from core.ids import ExperimentId, RunId
@@ -57,7 +57,6 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     limits: ev.LimitsSet | None = None  # None: the session's limits stay as they are
     for_s: float | None = None  # this invocation's time
     on_exit: str = "stop"  # or "leave": what happens to running jobs at a signal or when `for_s` is over
-    gpus_needed: bool = True
 
 
 class Engine:
@@ -83,7 +82,7 @@ class Engine:
         self._wake = asyncio.Event()
         self._synced = False
         self._cancelling: set[RunId] = set()
-        self._committing = False
+        self._committing = self._asking = False
         self._stopped: Stopped | None = None
         self._signal = 0
 
@@ -147,7 +146,7 @@ class Engine:
         except BaseExceptionGroup as group:
             rest = group.split(_Done)[1]
             if rest is not None:
-                error = _plain(rest)
+                error = plain(rest)
                 await self._give_up(error)
                 raise error from rest
 
@@ -189,7 +188,10 @@ class Engine:
                 self._record(ev.ExperimentRetested(at=self._now(), **msgspec.structs.asdict(move)))
             case policy.Launch():
                 pass  # requested already, all at once: a fold per fact is slow with many runs
+            case policy.Ask() if self._asking:
+                return False  # the wave is still being checked, and the first of it is in the queue already
             case policy.Ask(slots):
+                self._asking = True
                 (recorded,) = self._record(ev.WaveAsked(at=self._now(), slots=slots))
                 self._spawn(self._ask(slots, recorded), "researcher")
             case policy.Cancel(run):
@@ -213,6 +215,7 @@ class Engine:
         recorded = [self._log.append(fact) for fact in facts]
         if facts:
             self.state = fold(self.state, facts)
+        if not all(isinstance(fact, ev.RunProgressed) for fact in facts):  # a plan does not depend on progress
             self._wake.set()
         return recorded
 
@@ -316,21 +319,23 @@ class Engine:
         await recorded
         if self.state.failures:
             await asyncio.sleep(backoff_s(self.state.failures))
-        seen_state = self.state
+        state = self.state
         try:
-            plan = await self._researcher.propose(seen_state, slots)
-            facts = await asyncio.to_thread(
-                waves.proposals, self.state, plan, parent=seen_state.baseline, by=self._researcher.name, at=self._now()
-            )
+            plan = await self._researcher.propose(state, slots)
+            facts = waves.proposals(self.state, plan, parent=state.baseline, by=self._researcher.name, at=0.0)
+            proposed = 0
+            while fact := await asyncio.to_thread(next, facts, None):
+                self._record(msgspec.structs.replace(fact, at=self._now()))
+                proposed += isinstance(fact, ev.ExperimentProposed)
+            if not proposed:
+                self._failed(f"nothing new was proposed: {plan.reason}", fatal=not plan.ideas)
         except ResearcherFailed as error:
             self._failed(str(error), fatal=True)
-            return
         except Exception as error:  # whatever a researcher raises becomes a fact
             self._failed(f"{type(error).__name__}: {error}", fatal=False)
-            return
-        self._record(*facts)
-        if not any(isinstance(fact, ev.ExperimentProposed) for fact in facts):
-            self._failed(f"nothing new was proposed: {plan.reason}", fatal=not plan.ideas)
+        finally:
+            self._asking = False
+            self._wake.set()
 
     def _failed(self, reason: str, *, fatal: bool) -> None:
         fatal = fatal or self.state.failures + 1 >= MAX_FAILURES
@@ -389,12 +394,3 @@ class Engine:
 
 class _Done(Exception):  # noqa: N818  not an error
     """Ends the task group from within: the waiting tasks are cancelled."""
-
-
-def _plain(group: BaseExceptionGroup) -> BaseException:
-    """Our own error out of a group, which reads as a sentence; the whole group if it holds anything else."""
-    error: BaseException | None
-    error, rest = group.split(AutoresearchError)
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return group if rest is not None or error is None else error

@@ -22,6 +22,7 @@ from core.views import elapsed, free, proposed, queued, remaining
 CANDIDATES = 2  # experiments confirmed at a time, the most promising first
 RIVALS = 4.0  # standard errors by which the second may look worse: beyond that the first settles it
 MAX_FAILED = 2  # first runs of the train.py as found
+QUICK = 0.1  # of a run's duration: an answer that takes less is asked for when a GPU is free
 PATIENCE_S = 1.0  # a researcher that answers within this gets its answer launched, not replicates
 SPARE_REPLICATES = 8  # of the baseline on one GPU type, when there is nothing better to run
 
@@ -233,7 +234,8 @@ def _ask(state: State, room: Counter[str], now: float) -> Iterator[Ask]:
     left = remaining(state)
     if state.asked is not None or state.gave_up or left == 0:
         return
-    freeing = sum(room.values()) + sum(_ends_within(state, run, now, state.think_s) for run in state.active)
+    early = state.think_s if state.think_s > QUICK * state.duration_s else 0.0  # else it is better to know more
+    freeing = sum(room.values()) + sum(_ends_within(state, run, now, early) for run in state.active)
     if len(queued(state)) < freeing:
         slots = max(len(state.gpus), freeing)
         yield Ask(slots if left is None else min(slots, left))
@@ -241,4 +243,6 @@ def _ask(state: State, room: Counter[str], now: float) -> Iterator[Ask]:
 
 def _ends_within(state: State, run: RunId, now: float, seconds: float) -> bool:
     started = state.runs[run].started_at
-    return bool(state.duration_s) and started is not None and now - started + seconds >= state.duration_s
+    if not seconds or not state.duration_s or started is None:
+        return False
+    return now - started + seconds >= state.duration_s

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from core import events as ev
 from core import patch
 from core.errors import PatchError
@@ -13,22 +15,14 @@ from core.verdict import describe
 from core.views import proposed, remaining, source_of, titled
 
 
-def proposals(state: State, plan: Plan, *, parent: ExperimentId, by: str, at: float) -> list[ev.Known]:
+def proposals(state: State, plan: Plan, *, parent: ExperimentId, by: str, at: float) -> Iterator[ev.Known]:
     """The wave and what becomes of each idea: an experiment, or a rejection with its reason.
 
-    `parent` is the baseline that the plan was made for. Ideas beyond the session's limit of experiments are left out.
+    One by one, because checking takes tens of milliseconds and a GPU may be waiting for the first. `parent` is the
+    baseline that the plan was made for. Ideas beyond the session's limit of experiments are left out.
     """
     wave = wave_id(len(state.waves) + 1)
-    facts: list[ev.Known] = [
-        ev.WavePlanned(
-            at=at,
-            wave=wave,
-            parent=parent,
-            reason=plan.reason,
-            design=plan.design,
-            researcher=by,
-        )
-    ]
+    yield ev.WavePlanned(at=at, wave=wave, parent=parent, reason=plan.reason, design=plan.design, researcher=by)
     left, number, fresh = remaining(state), proposed(state), dict[str, ExperimentId]()
     for idea in plan.ideas:
         if left is not None and len(fresh) >= left:
@@ -37,8 +31,7 @@ def proposals(state: State, plan: Plan, *, parent: ExperimentId, by: str, at: fl
         if isinstance(fact, ev.ExperimentProposed):
             fresh[fact.digest] = fact.experiment
             number += 1
-        facts.append(fact)
-    return facts
+        yield fact
 
 
 def _proposal(

@@ -20,7 +20,7 @@ async def proposed(story: Story, slots: int = 2, **options: tuple[str, ...]) -> 
 
 
 def carried(story: Story, plan: Plan) -> list[ExperimentId]:
-    facts = proposals(story.state, plan, parent=story.state.baseline, by="designed", at=story.at)
+    facts = list(proposals(story.state, plan, parent=story.state.baseline, by="designed", at=story.at))
     story.facts += facts
     return [fact.experiment for fact in facts if isinstance(fact, ev.ExperimentProposed)]
 
