@@ -16,7 +16,7 @@ import msgspec
 from core.events import Evidence, FinalVerdict, Purpose, Tier
 from core.ids import BASELINE, ExperimentId, RunId, run_id
 from core.state import Experiment, State
-from core.verdict import MIN_RUNS, Final, Retest, Rules, attempts, judge, measured_on
+from core.verdict import MIN_RUNS, Final, Retest, Rules, attempts, judge, measured_on, sigmas
 from core.views import elapsed, free, proposed, queued, remaining
 
 CANDIDATES = 2  # experiments confirmed at a time, the most promising first
@@ -87,7 +87,7 @@ def plan(state: State, rules: Rules, now: float) -> tuple[Move, ...]:
         return (*moves, Finish(reason, code)) if idle else tuple(moves)
     if state.pause is None:
         room = free(state)
-        moves += _launches(state, rules, room, [] if state.uncommitted else _rivals(retests), now)
+        moves += _launches(state, rules, room, [] if state.uncommitted else _rivals(state, retests), now)
         moves += [] if state.uncommitted else _ask(state, room, now)  # the baseline is about to move
     if not moves and not state.active and not state.open and not state.uncommitted:
         moves += _ended(state)
@@ -166,7 +166,7 @@ def _judgements(state: State, rules: Rules) -> tuple[list[Move], Retests]:
     retests.sort(key=lambda pair: (not pair[1].promoted, -pair[0].sigmas))
     moves += [
         AskAgain(experiment.id, retest.reason, retest.evidence)
-        for retest, experiment in _rivals(retests)
+        for retest, experiment in _rivals(state, retests)
         if experiment.status != "retest" or experiment.evidence != retest.evidence
     ]
     return moves, retests
@@ -175,9 +175,14 @@ def _judgements(state: State, rules: Rules) -> tuple[list[Move], Retests]:
 # --- launching --------------------------------------------------------------------------------------------------------
 
 
-def _rivals(retests: Retests) -> Retests:
-    """The candidates worth confirming now: another one that looks much worse will lose to the first anyway."""
-    best = max((retest.sigmas for retest, _ in retests), default=0.0)
+def _rivals(state: State, retests: Retests) -> Retests:
+    """The candidates worth confirming now: another one that looks much worse will lose to the best anyway.
+
+    The best may be one that is being confirmed at the moment.
+    """
+    open_ones = (state.experiments[name] for name in state.open)
+    going_on = (sigmas(e.evidence) for e in open_ones if e.status == "retest" and e.evidence is not None)
+    best = max([retest.sigmas for retest, _ in retests] + list(going_on), default=0.0)
     return [pair for pair in retests if pair[1].promoted or pair[0].sigmas > best - RIVALS][:CANDIDATES]
 
 

@@ -165,20 +165,25 @@ def _evidence(state: State, gpu_type: str, scores: tuple[float, ...], base: tupl
 
 
 def _weigh(experiment: Experiment, evidence: Evidence, rules: Rules) -> Judgement:
-    sigmas = -evidence.delta / evidence.standard_error
+    better = sigmas(evidence)
     needed = student_t(evidence.noise_df, rules.keep_sigmas)  # few degrees of freedom: the noise itself is uncertain
     tested = f"{describe(evidence)}: "
     if evidence.runs < experiment.wanted:
-        return Retest(f"{tested}run again because it was promoted", evidence, sigmas)
-    if sigmas < FUTILE:
-        return Final("discarded", f"{tested}not better than the baseline", evidence, sigmas)
-    if evidence.runs >= MIN_RUNS and sigmas >= needed:
-        return Final("kept", f"{tested}better than the noise ({sigmas:.1f} ≥ {needed:.1f} errors)", evidence, sigmas)
+        return Retest(f"{tested}run again because it was promoted", evidence, better)
+    if better < FUTILE:
+        return Final("discarded", f"{tested}not better than the baseline", evidence, better)
+    if evidence.runs >= MIN_RUNS and better >= needed:
+        return Final("kept", f"{tested}better than the noise ({better:.1f} ≥ {needed:.1f} errors)", evidence, better)
     if evidence.runs >= experiment.wanted + rules.max_retests:
-        return Final("discarded", f"{tested}could still be noise after {evidence.runs} runs", evidence, sigmas)
-    unsure = f"could be noise ({sigmas:.1f} < {needed:.1f} errors)"
+        return Final("discarded", f"{tested}could still be noise after {evidence.runs} runs", evidence, better)
+    unsure = f"could be noise ({better:.1f} < {needed:.1f} errors)"
     why = "looks better; a second seed must confirm it" if evidence.runs < MIN_RUNS else unsure
-    return Retest(f"{tested}{why}", evidence, sigmas)
+    return Retest(f"{tested}{why}", evidence, better)
+
+
+def sigmas(evidence: Evidence) -> float:
+    """How much better than the baseline it looks, in standard errors."""
+    return -evidence.delta / evidence.standard_error
 
 
 def describe(evidence: Evidence) -> str:

@@ -90,6 +90,18 @@ def test_a_candidate_far_behind_the_best_waits_for_its_verdict() -> None:
     assert [move.experiment for move in planned(story) if isinstance(move, AskAgain)] == ["e1"]
 
 
+def test_a_candidate_far_behind_one_that_is_being_confirmed_waits_too() -> None:
+    story = measured()
+    first, second = story.wave({"DEPTH": "2"}, {"DEPTH": "3"})
+    story.score(first, 2.2)
+    (move,) = [move for move in planned(story) if isinstance(move, AskAgain)]
+    story.tell(ev.ExperimentRetested, experiment=first, reason=move.reason, evidence=move.evidence)
+    story.start(first)
+    story.score(second, 2.42)
+    assert "AskAgain" not in kinds(planned(story))
+    assert "e2-2" not in launched(planned(story))
+
+
 def test_of_several_that_are_better_the_best_is_kept_first() -> None:
     story = measured()
     good, better = story.wave({"DEPTH": "2"}, {"DEPTH": "1"})
