@@ -6,7 +6,7 @@ ARGS ?=
 .PHONY: run test check bench format clean
 
 run: .venv/run  ## create .venv, install, start the demo
-	$(BIN)/autoresearch-tui demo $(ARGS)
+	$(BIN)/autoresearch-tui demo $(ARGS) || [ $$? -eq 130 ]  # Ctrl-C is how one leaves it
 
 test: .venv/test check  ## create .venv, install, run all checks and tests
 

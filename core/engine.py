@@ -32,6 +32,7 @@ from core.verdict import Rules
 from core.views import source_of
 from core.workspace import Workspace
 
+SIGNALS = {2: "Ctrl-C", 15: "SIGTERM"}
 COMMAND_POLL_S = 0.025
 BEAT_S = 1.0
 MAX_FAILURES = 5  # of the researcher in a row
@@ -97,6 +98,7 @@ class Engine:
             if opening is not None:
                 self._record(opening)
             self._start()
+            await self._obey()  # what was asked for while no engine ran comes before anything is launched
             await self._work(committer)
         finally:
             self._log.close()
@@ -109,10 +111,10 @@ class Engine:
         if self._stopped is not None:
             return
         if self._signal or self._invocation.on_exit == "leave":
-            self._finish(f"left on signal {signal}; running jobs go on", 128 + signal)
+            self._finish(f"left on {SIGNALS.get(signal, signal)}; running jobs go on", 128 + signal)
         else:
             self._signal = signal
-            self._record(ev.StopRequested(at=self._now(), by=f"signal {signal}", now=True))
+            self._record(ev.StopRequested(at=self._now(), by=SIGNALS.get(signal, f"signal {signal}"), now=True))
 
     # --- the loop ---
 
@@ -189,7 +191,7 @@ class Engine:
             case policy.Launch():
                 pass  # requested already, all at once: a fold per fact is slow with many runs
             case policy.Ask() if self._asking:
-                return False  # the wave is still being checked, and the first of it is in the queue already
+                return False  # the wave is still being checked
             case policy.Ask(slots):
                 self._asking = True
                 (recorded,) = self._record(ev.WaveAsked(at=self._now(), slots=slots))
@@ -277,18 +279,10 @@ class Engine:
         if gpus != self.state.gpus:
             self._record(ev.FleetSeen(at=self._now(), gpus=gpus))
 
-    def _progress(self, run: RunId, at: float, progress: Progress) -> None:
+    def _progress(self, run: RunId, at: float, now: Progress) -> None:
         if run in self.state.active:
-            self._record(
-                ev.RunProgressed(
-                    at=at,
-                    run=run,
-                    step=progress.step,
-                    fraction=progress.fraction,
-                    loss=progress.loss,
-                    tokens_per_s=progress.tokens_per_s,
-                )
-            )
+            fields = {name: getattr(now, name) for name in ("step", "fraction", "loss", "tokens_per_s")}
+            self._record(ev.RunProgressed(at=at, run=run, **fields))
 
     def _end(self, ended: seen.Ended) -> None:
         run = self.state.runs.get(ended.run)
@@ -369,11 +363,14 @@ class Engine:
 
     async def _listen(self) -> None:
         while True:
-            for number, body in await self._log.commands():
-                facts, answer = commands.respond(self.state, number, body, self._now())
-                self._record(*facts)
-                self._log.respond(number, answer)
+            await self._obey()
             await asyncio.sleep(COMMAND_POLL_S)
+
+    async def _obey(self) -> None:
+        for number, body in await self._log.commands():
+            facts, answer = commands.respond(self.state, number, body, self._now())
+            self._record(*facts)
+            self._log.respond(number, answer)
 
     async def _beat(self) -> None:
         """A sign of life, and a look at the clock: limits in hours pass without any fact."""

@@ -17,10 +17,10 @@ from core.engine import Stopped
 from core.feed import Follower, Update
 from core.fold import fold
 from core.ids import ExperimentId, RunId
-from core.settings import Settings
+from core.settings import Loaded
 from core.state import State
 from core.transcript import clean
-from core.views import best, estimate, proposed
+from core.views import best, estimate, proposed, remaining
 
 Say = Callable[[str], None]
 
@@ -42,9 +42,11 @@ def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is
         case ev.SessionStarted(session=name, branch=branch, commit=commit):
             return f"session {name} from {commit}; what is kept goes to branch {branch}"
         case ev.EngineStarted(executor=executor, researcher=researcher, pid=pid):
-            return f"engine started (pid {pid}): {researcher} researcher, {executor} executor"
+            who = f"{researcher} researcher, {executor} executor"
+            return f"engine started (pid {pid}): {who}; limits of the session: {_limits(state.limits)}"
         case ev.EngineStopped(reason=reason):
-            return f"engine stopped: {reason}"
+            more = "; a larger --max-experiments, or none, goes on" if remaining(state) == 0 else ""
+            return f"engine stopped: {reason}{more}"
         case ev.LimitsSet():
             return f"limits of the session: {_limits(fact)}"
         case ev.FleetSeen(gpus=gpus):
@@ -91,22 +93,29 @@ GLYPHS = {"kept": "✓", "discarded": "·", "crashed": "✗", "vetoed": "⊘"}
 def _limits(fact: ev.LimitsSet) -> str:
     parts = [
         f"{fact.max_hours:g} h" if fact.max_hours is not None else "",
-        f"{fact.max_experiments} experiments" if fact.max_experiments is not None else "",
+        _count(fact.max_experiments, "experiment") if fact.max_experiments is not None else "",
         f"val_bpb {fact.target_bpb:g}" if fact.target_bpb is not None else "",
     ]
     return ", ".join(filter(None, parts)) or "none"
 
 
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
 def _ended(fact: ev.RunEnded, state: State) -> str:
     run = state.runs.get(fact.run)
-    took = f" in {fact.at - run.started_at:.1f} s" if run and run.started_at is not None else ""
+    seconds = fact.at - run.started_at if run and run.started_at is not None else None
+    took = f" in {seconds:.1f} s" if seconds is not None else ""
     if fact.outcome == "finished" and fact.val_bpb is not None:
         base = estimate(state, state.baseline)
         apart = base is not None and run is not None and run.experiment != state.baseline
         delta = f" ({fact.val_bpb - base.mean:+.4f})".replace("-", "−") if apart and base else ""
         return f"{fact.run} finished: val_bpb {fact.val_bpb:.4f}{delta}{took}"
     tail = fact.tail.strip().splitlines()[-TAIL_LINES:] if fact.outcome == "crashed" else []
-    return f"{fact.run} {fact.outcome}: {fact.reason}{took}" + (f" | {' | '.join(tail)}" if tail else "")
+    after = f" after {seconds:.1f} s" if seconds is not None else ""
+    why = f": {fact.reason}" if fact.reason else ""
+    return f"{fact.run} {fact.outcome}{after}{why}" + (f" | {' | '.join(tail)}" if tail else "")
 
 
 def _score(state: State, name: ExperimentId) -> str:
@@ -182,9 +191,7 @@ def _clock(at: float) -> str:
         return "--:--:--"
 
 
-async def run(
-    path: Path, settings: Settings, version: str, say: Say, *, as_json: bool = False
-) -> tuple[Stopped, State]:
+async def run(path: Path, loaded: Loaded, version: str, say: Say, *, as_json: bool = False) -> tuple[Stopped, State]:
     """Runs the engine of `path` in the foreground and prints what it records. Raises AutoresearchError."""
     windows: list[tuple[Follower, asyncio.Task[State]]] = []
 
@@ -195,7 +202,7 @@ async def run(
         windows.append((follower, asyncio.create_task(window, name="window")))
 
     try:
-        stopped = await session.research(path, settings, version, started=started)
+        stopped = await session.research(path, loaded, version, started=started)
     finally:
         for follower, _ in windows:
             follower.finish()

@@ -34,10 +34,9 @@ def _parts(run: Run, ended: RunEnded, spent: float) -> dict[str, float]:
         startup = min(ended.startup_s, spent - evaluation)
         training = spent - evaluation - startup
     else:
-        training = min(ended.training_s or 0.0, spent)
-        startup = spent - training
-        if run.training_at is not None and run.started_at is not None:
-            startup = min(max(0.0, run.training_at - run.started_at), startup)
+        first = max(0.0, run.training_at - run.started_at) if run.training_at and run.started_at else 0.0
+        training = min(spent - min(first, spent) if ended.training_s is None else ended.training_s, spent)
+        startup = min(first, spent - training) if run.training_at else spent - training
         evaluation = spent - training - startup
     return {"start-up": startup, "evaluation": evaluation, "training": training}
 

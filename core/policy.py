@@ -167,9 +167,14 @@ def _judgements(state: State, rules: Rules) -> tuple[list[Move], Retests]:
     moves += [
         AskAgain(experiment.id, retest.reason, retest.evidence)
         for retest, experiment in _rivals(state, retests)
-        if experiment.status != "retest" or experiment.evidence != retest.evidence
+        if experiment.status != "retest" or _basis(experiment.evidence) != _basis(retest.evidence)
     ]
     return moves, retests
+
+
+def _basis(evidence: Evidence | None) -> tuple[str, int] | None:
+    """What makes a reason to run again a new one; that the noise estimate moved does not."""
+    return (evidence.against, evidence.runs) if evidence is not None else None
 
 
 # --- launching --------------------------------------------------------------------------------------------------------

@@ -16,19 +16,21 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from core import log as logs
 from core import results
 from core.clock import Clock, SystemClock
 from core.engine import Engine, Invocation, Stopped
 from core.errors import LogError, SettingsError
-from core.events import Known, LimitsSet, SessionStarted
+from core.events import ResultImported, SessionStarted
 from core.executor import Executor
 from core.fold import fold
 from core.ids import BASELINE, SessionId
 from core.knobs import find
 from core.log import Log
 from core.researcher import Researcher
-from core.settings import Settings
+from core.settings import Loaded, Settings
 from core.state import State
 from core.verdict import Rules
 from core.views import results_rows
@@ -36,17 +38,19 @@ from core.workspace import Workspace
 
 EXECUTORS = ("local",)
 RESEARCHERS = ("designed",)
+LIMITS = ("max_hours", "max_experiments", "target_bpb")
 DEFAULT_BUDGET_S = 300.0  # where neither settings nor prepare.py say
 WARM_MODULES = ("torch", "numpy")
 
 
 async def research(
-    path: Path, settings: Settings, version: str, *, started: Callable[[Path, State], None] = lambda *_: None
+    path: Path, loaded: Loaded, version: str, *, started: Callable[[Path, State], None] = lambda *_: None
 ) -> Stopped:
     """Runs this workspace's session until it ends; `started` gets its file and its state so far.
 
     Raises AutoresearchError; its exit code says which kind.
     """
+    settings = loaded.settings
     if settings.executor not in EXECUTORS:
         raise SettingsError(f"There is no executor {settings.executor!r}; choose one of: {', '.join(EXECUTORS)}.")
     if settings.researcher not in RESEARCHERS:
@@ -67,7 +71,7 @@ async def research(
                     log=log,
                     executor=executor,
                     researcher=_researcher(settings),
-                    invocation=_invocation(settings, state, version),
+                    invocation=_invocation(loaded, state, version),
                     clock=clock,
                 )
                 started(file, state)
@@ -94,14 +98,20 @@ def hide_memory() -> None:
         ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
 
 
-def record(workspace: Workspace, facts: Iterable[Known], settings: Settings, version: str) -> None:
-    """Appends facts to the session while no engine has it. Raises EngineRunning, LogError, WorkspaceError."""
+def record(workspace: Workspace, facts: Iterable[ResultImported], settings: Settings, version: str) -> int:
+    """Appends rows to the session while no engine has it, unless they are there already; returns how many were new.
+
+    Raises EngineRunning, LogError, WorkspaceError.
+    """
     file = workspace.ensure_state() / logs.FILE
     logs.create(file)
     with logs.hold(file):
         state = fold(State(), logs.read_all(file))
         opening = _opening(workspace, state, settings, version, SystemClock())
-        logs.append_all(file, (opening, *facts) if opening is not None else facts)
+        known = {msgspec.structs.replace(row, at=0.0) for row in state.imported.values()}
+        new = [fact for fact in facts if msgspec.structs.replace(fact, at=0.0) not in known]
+        logs.append_all(file, [opening, *new] if opening is not None else new)
+        return len(new)
 
 
 # --- the parts --------------------------------------------------------------------------------------------------------
@@ -129,15 +139,11 @@ def _opening(
     )
 
 
-def _invocation(settings: Settings, state: State, version: str) -> Invocation:
-    """Limits that are given replace the session's; those that are not stay."""
-    before = state.limits
-    limits = LimitsSet(
-        at=before.at,
-        max_hours=settings.max_hours or before.max_hours,
-        max_experiments=settings.max_experiments or before.max_experiments,
-        target_bpb=settings.target_bpb or before.target_bpb,
-    )
+def _invocation(loaded: Loaded, state: State, version: str) -> Invocation:
+    """Limits that are given, "none" included, replace the session's; those that are not stay."""
+    settings = loaded.settings
+    given = {name: getattr(settings, name) for name in LIMITS if loaded.origins[name] != "default"}
+    limits = msgspec.structs.replace(state.limits, **given)
     return Invocation(
         version=version,
         executor=settings.executor,

@@ -168,15 +168,16 @@ def _weigh(experiment: Experiment, evidence: Evidence, rules: Rules) -> Judgemen
     better = sigmas(evidence)
     needed = student_t(evidence.noise_df, rules.keep_sigmas)  # few degrees of freedom: the noise itself is uncertain
     tested = f"{describe(evidence)}: "
+    needs = f"{better:.2f} of {needed:.2f} standard errors needed"
     if evidence.runs < experiment.wanted:
         return Retest(f"{tested}run again because it was promoted", evidence, better)
     if better < FUTILE:
         return Final("discarded", f"{tested}not better than the baseline", evidence, better)
     if evidence.runs >= MIN_RUNS and better >= needed:
-        return Final("kept", f"{tested}better than the noise ({better:.1f} ≥ {needed:.1f} errors)", evidence, better)
+        return Final("kept", f"{tested}better than the noise ({needs})", evidence, better)
     if evidence.runs >= experiment.wanted + rules.max_retests:
-        return Final("discarded", f"{tested}could still be noise after {evidence.runs} runs", evidence, better)
-    unsure = f"could be noise ({better:.1f} < {needed:.1f} errors)"
+        return Final("discarded", f"{tested}could still be noise ({needs})", evidence, better)
+    unsure = f"could be noise ({needs})"
     why = "looks better; a second seed must confirm it" if evidence.runs < MIN_RUNS else unsure
     return Retest(f"{tested}{why}", evidence, better)
 

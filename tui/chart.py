@@ -17,8 +17,8 @@ from core.state import State
 from core.views import best, elapsed, estimate, proposed
 
 CLIP = 0.95  # of the results decide the limits: a few disasters must not squeeze the interesting band
-TITLE = "val_bpb   ● kept  · discarded  ○ open  × crashed (on the floor)  ─ best so far"
-MARKS = {"kept": ("●", "green+"), "discarded": ("·", "gray"), "open": ("○", "blue+"), "crashed": ("×", "red+")}
+TITLE = "val_bpb   ● kept  ◦ discarded  ○ open  × crashed (on the floor)  ─ best so far"
+MARKS = {"kept": ("●", "green+"), "discarded": ("◦", "gray"), "open": ("○", "blue+"), "crashed": ("×", "red+")}
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -122,7 +122,7 @@ def _draw(
 
 
 def summary(state: State, now: float | None = None) -> str:
-    """Two lines: what was reached, and where the GPU time went."""
+    """What was reached, where the time of the slots went, and what to mind."""
     now = state.at if now is None else now
     champion, start = best(state), estimate(state, BASELINE) if state.experiments else None
     reached = "nothing measured yet"
@@ -138,7 +138,16 @@ def summary(state: State, now: float | None = None) -> str:
     parts = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in spent.items() if seconds / total >= 0.005)
     kept = state.counts.get("kept", 0)
     done = proposed(state) - len(state.open)
-    return (
-        f"{reached}\n{done} experiments, {kept} kept, {state.ended} runs in {elapsed(state, now) / 60:.1f} min; "
-        f"GPU time: {parts or 'none'}"
-    )
+    used = elapsed(state, now)
+    took = f"{used / 60:.1f} min" if used >= 60 else f"{used:.0f} s"
+    counts = f"{_count(done, 'experiment')}, {kept} kept, {_count(state.ended, 'run')} in {took}"
+    lines = [reached, f"{counts}; slots: {parts or 'unused'}"]
+    if state.imported:
+        lines.append(f"{_count(len(state.imported), 'imported row')} from elsewhere, for comparison")
+    if any(len(scores) > 2 and len(set(scores)) == 1 for scores in state.scores.values()):
+        lines.append("Runs with different seeds gave identical results: train.py seems to ignore AUTORESEARCH_SEED.")
+    return "\n".join(lines)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"

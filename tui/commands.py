@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from core.commands import Command
     from core.state import State
 
+STOPPING = {False: "Stopping; running jobs finish first.", True: "Stopping; running jobs are stopped."}
 ANSWER_WITHIN_S = 5.0
 
 Path_ = click.Path(path_type=Path)
@@ -32,7 +33,10 @@ Path_ = click.Path(path_type=Path)
 @research_options
 @click.pass_context
 def demo(context: click.Context, /, folder: Path | None, no_ui: bool, as_json: bool, **flags: Any) -> None:
-    """Make a workspace from the template (default: under your data folder), prepare its data, and research it."""
+    """Research a small GPT, in a workspace made for it.
+
+    FOLDER is made from the template, with its data; default: a folder under your data folder.
+    """
     from tui import template
 
     given = {**context.meta["flags"], **{name: value for name, value in flags.items() if value is not None}}
@@ -50,7 +54,10 @@ def _aside(text: str) -> None:
 @click.command()
 @click.pass_obj
 def init(workspace: Path) -> None:
-    """Make WORKSPACE a workspace: git repository, train.py, prepare.py, program.md, autoresearch.toml where missing."""
+    """Make a workspace: what is missing of one.
+
+    That is a git repository, train.py, prepare.py, program.md and autoresearch.toml. Nothing is overwritten.
+    """
     from tui import template
 
     template.make(workspace, say)
@@ -60,7 +67,10 @@ def init(workspace: Path) -> None:
 @click.command()
 @click.pass_context
 def doctor(context: click.Context) -> None:
-    """Check this machine and WORKSPACE: settings, Python, git, disk, GPUs, torch, and a 5-second training run."""
+    """Check everything, with a 5-second run.
+
+    Settings and where they come from, Python, git, disk, slots, torch, the workspace and its trainer.
+    """
     from tui.doctor import examine
 
     loaded = load(context.obj, context.meta["flags"])
@@ -95,8 +105,9 @@ def status(workspace: Path, as_json: bool) -> None:
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
     engine = f"engine alive (pid {beat.pid})" if alive and beat else "no engine running"
-    stopped = f"; it ended because {state.last_stop.reason}" if state.last_stop and not alive else ""
-    paused = f"; paused by {state.pause.by}" if state.pause else ""
+    stopped = f"; it ended: {state.last_stop.reason}" if state.last_stop and not alive else ""
+    why = f" ({state.pause.reason})" if state.pause and state.pause.reason else ""
+    paused = f"; paused by {state.pause.by}{why}" if state.pause else ""
     say(f"session {state.session} on {state.branch}: {engine}{stopped}{paused}")
     say(summary(state, now))
     running = headless.progress(state) if alive else ""
@@ -144,7 +155,7 @@ def _operator() -> str:
         return "operator"
 
 
-def _tell(context: click.Context, command: Command, *, needs_engine: bool = False) -> None:
+def _tell(context: click.Context, command: Command, done: str, *, needs_engine: bool = False) -> None:
     """Leaves a command and waits for the answer; without an engine it waits for the next one."""
     import msgspec
 
@@ -169,7 +180,7 @@ def _tell(context: click.Context, command: Command, *, needs_engine: bool = Fals
         time.sleep(0.02)
     if answer:
         raise Refused(answer)
-    say("Done.")
+    say(done)
 
 
 @click.command()
@@ -179,7 +190,7 @@ def stop(context: click.Context, now: bool) -> None:
     """Stop the engine; running jobs finish first unless --now."""
     from core.commands import Stop
 
-    _tell(context, Stop(by=_operator(), now=now), needs_engine=True)
+    _tell(context, Stop(by=_operator(), now=now), STOPPING[now], needs_engine=True)
 
 
 @click.command()
@@ -189,7 +200,7 @@ def pause(context: click.Context, reason: str) -> None:
     """Start no further runs until `resume`; running jobs finish."""
     from core.commands import Pause
 
-    _tell(context, Pause(by=_operator(), reason=reason))
+    _tell(context, Pause(by=_operator(), reason=reason), "Paused; running jobs finish.")
 
 
 @click.command()
@@ -198,7 +209,7 @@ def resume(context: click.Context) -> None:
     """Go on after `pause`."""
     from core.commands import Resume
 
-    _tell(context, Resume(by=_operator()))
+    _tell(context, Resume(by=_operator()), "Research goes on.")
 
 
 @click.command()
@@ -210,7 +221,7 @@ def veto(context: click.Context, experiment: str, reason: str) -> None:
     from core.commands import Veto
     from core.ids import ExperimentId
 
-    _tell(context, Veto(by=_operator(), experiment=ExperimentId(experiment), reason=reason))
+    _tell(context, Veto(by=_operator(), experiment=ExperimentId(experiment), reason=reason), f"{experiment} is vetoed.")
 
 
 @click.command()
@@ -222,7 +233,8 @@ def promote(context: click.Context, experiment: str, reason: str) -> None:
     from core.commands import Promote
     from core.ids import ExperimentId
 
-    _tell(context, Promote(by=_operator(), experiment=ExperimentId(experiment), reason=reason))
+    wish = Promote(by=_operator(), experiment=ExperimentId(experiment), reason=reason)
+    _tell(context, wish, f"{experiment} is promoted: it runs as soon as a slot is free.")
 
 
 @click.command()
@@ -232,7 +244,7 @@ def note(context: click.Context, text: str) -> None:
     """Leave a note for the researcher and the record."""
     from core.commands import Note
 
-    _tell(context, Note(by=_operator(), text=text))
+    _tell(context, Note(by=_operator(), text=text), "Noted.")
 
 
 # --- in and out -------------------------------------------------------------------------------------------------------

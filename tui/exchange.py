@@ -79,7 +79,8 @@ def _cell(value: object) -> object:
 def import_results(path: Path, file: Path, settings: Settings, version: str) -> tuple[int, tuple[Problem, ...]]:
     """Appends every readable row to the session of `path`, which begins one if there is none.
 
-    Returns how many rows there were, and the lines that could not be read. Raises RecordingError, EngineRunning.
+    Rows that are there already are left out. Returns how many were new, and the lines that could not be read. Raises
+    RecordingError, EngineRunning.
     """
     try:
         loaded = results.load(file.read_bytes())
@@ -96,5 +97,4 @@ def import_results(path: Path, file: Path, settings: Settings, version: str) -> 
         )
         for row in loaded.rows
     ]
-    session.record(Workspace.open(path), facts, settings, version)
-    return len(facts), loaded.problems
+    return session.record(Workspace.open(path), facts, settings, version), loaded.problems

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
 SETTING_FLAGS: tuple[tuple[str, Any, str | None, str], ...] = (
     ("--executor", str, None, "Where runs execute: local."),
     ("--researcher", str, None, "Who proposes experiments: designed."),
-    ("--max-hours", float, "H", "The session ends after so many hours of work."),
-    ("--max-experiments", int, "N", "The session ends after so many experiments."),
-    ("--target-bpb", float, "X", "The session ends when a kept val_bpb is at or below X."),
+    ("--max-hours", str, "H", "The session ends after so many hours of work."),
+    ("--max-experiments", str, "N", "The session ends after so many experiments; none: never."),
+    ("--target-bpb", str, "X", "The session ends when a kept val_bpb is at or below X."),
     ("--for", str, "TIME", 'This invocation ends after "1h", "90m", "45s".'),
     ("--slots", int, "N", "GPUs (or CPU slots) used at a time."),
     ("--seed", int, "S", "Every random choice follows from it."),
@@ -74,11 +76,14 @@ def load(workspace: Path, flags: dict[str, Any]) -> Loaded:
 def research(context: click.Context, workspace: Path, flags: dict[str, Any], *, as_json: bool) -> None:
     from core import headless
 
-    settings = load(workspace, flags).settings
-    running = headless.run(workspace, settings, __version__, say_json if as_json else say, as_json=as_json)
+    running = headless.run(
+        workspace, load(workspace, flags), __version__, say_json if as_json else say, as_json=as_json
+    )
     stopped, state = asyncio.run(running)
     if not as_json:
         draw(state)
+        if len(state.lineage) > 1:
+            say(f"What was kept: git -C {workspace} log -p {state.branch}")
     context.exit(stopped.exit_code)
 
 
@@ -86,7 +91,15 @@ def say(text: str) -> None:
     """Prints text that may come from anywhere. A closed pipe or a full disk ends the printing, not the research."""
     from core.transcript import clean
 
-    say_json(clean(text, limit=1_000_000))
+    text = clean(text, limit=1_000_000)
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = [
+            textwrap.fill(row, width, subsequent_indent=" " * 10) if len(row) > width else row
+            for row in text.split("\n")
+        ]
+        text = "\n".join(lines)
+    say_json(text)
 
 
 def say_json(text: str) -> None:

@@ -29,6 +29,7 @@ from core.views import remaining
 MAX_CELLS = 9  # of one wave on a small fleet; a large one gets as many as it has GPUs
 MAX_FACTORS = 3
 MAX_MISSES = 5  # looks, each closer than the one before; then wide again
+CLEAR = 2.0  # standard errors: a smaller effect is not worth a word
 STRIDES = (2.0, 3.0, 1.6)  # the widest step, round by round, so that a new round tries new levels
 NOT_TUNABLE = re.compile(r"SEED|VOCAB|SEQ_LEN|EVAL|DEVICE(?!_BATCH)|DTYPE|EVERY|WORKERS|VERSION|DIR|PATH|NAME|STEPS$")
 ROUNDS = 3 * MAX_MISSES  # designs thought through, per constant, before giving up
@@ -75,9 +76,7 @@ class DesignedResearcher:
     def _plan(self, state: State, slots: int) -> Plan:
         found = self._candidates(state)
         if not found:
-            raise ResearcherFailed(
-                "train.py has no numeric UPPER_CASE constants to vary; name some in `factors` of autoresearch.toml."
-            )
+            raise ResearcherFailed(self._nothing_to_vary(state))
         left, tried = remaining(state), _tried(state)
         most = max(MAX_CELLS, slots + 1)
         most = most if left is None else min(most, max(left + 1, FEWEST_CELLS))
@@ -90,6 +89,13 @@ class DesignedResearcher:
             found = _looked_at(found, design)
         raise ResearcherFailed("every setting of the constants within reach has been tried.")
 
+    def _nothing_to_vary(self, state: State) -> str:
+        numbers = [k.name for k in knobs.find(state.sources[state.baseline]) if _is_number(k)]
+        if not numbers:
+            return "train.py has no constants to vary: write them at its top level as NAME = number, in capitals."
+        wanted = f"`factors` names {', '.join(sorted(self._only))}" if self._only else "none of them may be varied"
+        return f"The constants of train.py are {', '.join(numbers)}, and {wanted}; see autoresearch.toml."
+
     def _candidates(self, state: State) -> list[Candidate]:
         """Tunable constants of the baseline, the most promising first."""
         source = state.sources[state.baseline]
@@ -97,9 +103,13 @@ class DesignedResearcher:
         return sorted(found, key=_urgency)
 
     def _tunable(self, knob: Knob) -> bool:
-        if knob.name in self._without or isinstance(knob.value, bool) or not isinstance(knob.value, int | float):
+        if knob.name in self._without or not _is_number(knob):
             return False
         return knob.name in self._only or (not self._only and not NOT_TUNABLE.search(knob.name))
+
+
+def _is_number(knob: Knob) -> bool:
+    return isinstance(knob.value, int | float) and not isinstance(knob.value, bool)
 
 
 # --- what was learned -------------------------------------------------------------------------------------------------
@@ -236,14 +246,14 @@ def _reason(state: State, design: Design, found: list[Candidate]) -> str:
     known = {candidate.knob.name: candidate for candidate in found}
     parts = [_why(known[factor.name]) for factor in design.factors]
     strongest = _strongest(state)
-    learned = f"; so far the strongest effect was {strongest}" if strongest else ""
+    learned = f"; strongest in {strongest}" if strongest else ""
     return f"{design.kind} over " + ", ".join(parts) + learned
 
 
 def _why(candidate: Candidate) -> str:
     name = candidate.knob.name
     if candidate.direction and candidate.misses == 0:
-        return f"{name} ({'raising' if candidate.direction > 0 else 'lowering'} it paid off, so further)"
+        return f"{name} ({'raised' if candidate.direction > 0 else 'lowered'} by the latest kept change, so further)"
     if candidate.looks == 0:
         return f"{name} (not tried yet)"
     return f"{name} (closer, after {candidate.misses} wave{'s' * (candidate.misses != 1)} without gain)"
@@ -253,9 +263,12 @@ def _strongest(state: State) -> str:
     """Of the latest wave with results: "DEPTH −0.1620 ± 0.0060"."""
     for wave in reversed(state.waves.values()):
         found = wave_effects(state, wave)
-        if found:
+        if found and abs(found[0].size) > CLEAR * found[0].standard_error:
             first = found[0]
-            return f"{' × '.join(first.factors)} {first.size:+.4f} ± {first.standard_error:.4f}".replace("-", "−")
+            size = f"{first.size:+.4f} ± {first.standard_error:.4f}".replace("-", "−")
+            return f"{wave.id}: {' × '.join(first.factors)}, {size} from lowest to highest"
+        if found:
+            return ""
     return ""
 
 

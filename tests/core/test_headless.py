@@ -31,7 +31,7 @@ def test_a_crash_shows_its_reason_and_the_end_of_its_log() -> None:
     story = Story()
     run = story.start(E0)
     story.wait(2).tell(ev.RunEnded, run=run, outcome="crashed", reason="RuntimeError: no", tail="line one\nline two")
-    assert last_line(story) == "e0-1 crashed: RuntimeError: no in 2.0 s | line one | line two"
+    assert last_line(story) == "e0-1 crashed after 2.0 s: RuntimeError: no | line one | line two"
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_on_exit_leave_leaves_the_runs_and_the_next_engine_adopts_them(tmp_path:
 
 def test_commands_reach_a_live_engine_and_are_answered(workspace: Path) -> None:
     with engine(workspace) as process:
-        assert stub.run(workspace, "pause", "lunch").stdout == "Done.\n"
+        assert stub.run(workspace, "pause", "lunch").stdout == "Paused; running jobs finish.\n"
         assert "paused" in stub.run(workspace, "status").stdout
         again = stub.run(workspace, "pause")
         assert again.returncode == 1
@@ -155,6 +155,23 @@ def test_a_command_without_an_engine_takes_effect_when_one_starts(workspace: Pat
     assert [note.text for note in state_of(workspace).notes] == ["for later"]
 
 
+def test_a_pause_without_an_engine_holds_the_next_one_before_its_first_run(workspace: Path) -> None:
+    stub.run(workspace, *QUICK)
+    stub.run(workspace, "pause")
+    runs = len(stub.started(workspace))
+    stub.run(workspace, "--no-ui", "--max-experiments", "9", "--for", "2s")
+    assert len(stub.started(workspace)) == runs
+
+
+def test_a_limit_can_be_lifted(workspace: Path) -> None:
+    stub.run(workspace, *QUICK)
+    done = stub.run(workspace, "--no-ui")
+    assert "a larger --max-experiments, or none, goes on" in done.stdout
+    stub.run(workspace, "--no-ui", "--max-experiments", "none", "--for", "2s")
+    assert state_of(workspace).limits.max_experiments is None
+    assert len(state_of(workspace).experiments) > 7
+
+
 def test_what_is_exported_plays_and_imports(workspace: Path, tmp_path: Path) -> None:
     stub.run(workspace, *QUICK)
     recording = tmp_path / "session.jsonl"
@@ -175,6 +192,7 @@ def test_what_is_exported_plays_and_imports(workspace: Path, tmp_path: Path) -> 
     assert imported.returncode == 0
     assert f"old.tsv:{len(rows.splitlines()) + 1}:" in imported.stderr
     assert len(state_of(other).imported) == len(rows.splitlines()) - 1
+    assert "Imported 0 rows" in stub.run(other, "import", str(tmp_path / "old.tsv")).stdout, "they are there already"
 
 
 def test_a_results_file_of_the_users_is_left_alone(workspace: Path) -> None:

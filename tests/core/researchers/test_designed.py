@@ -53,7 +53,7 @@ async def test_after_a_kept_change_the_next_wave_goes_further_the_same_way() -> 
     assert plan.design is not None
     assert plan.design.factors[0].name == "TOTAL_BATCH_SIZE"
     assert plan.design.factors[0].levels == ("2**12", "2**13")
-    assert "lowering it paid off, so further" in plan.reason
+    assert "lowered by the latest kept change, so further" in plan.reason
 
 
 async def test_a_constant_without_gain_is_looked_at_more_closely_and_later() -> None:
@@ -90,7 +90,7 @@ async def test_constants_can_be_chosen_and_left_out() -> None:
 
 
 async def test_without_constants_it_gives_up_with_a_sentence() -> None:
-    with pytest.raises(ResearcherFailed, match="no numeric UPPER_CASE constants"):
+    with pytest.raises(ResearcherFailed, match="`factors` names NOTHING"):
         await proposed(Story(), only=("NOTHING",))
 
 
