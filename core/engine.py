@@ -32,7 +32,7 @@ from core.verdict import Rules
 from core.views import source_of
 from core.workspace import Workspace
 
-SIGNALS = {2: "Ctrl-C", 15: "SIGTERM"}
+SIGNALS = {1: "a closed terminal", 2: "Ctrl-C", 15: "SIGTERM"}
 COMMAND_POLL_S = 0.025
 BEAT_S = 1.0
 MAX_FAILURES = 5  # of the researcher in a row
@@ -154,10 +154,11 @@ class Engine:
 
     async def _give_up(self, error: BaseException) -> None:
         """Says why in the log, and stops what runs if that is wanted."""
-        if isinstance(error, AutoresearchError) and not isinstance(error, LogError):
+        if isinstance(error, AutoresearchError):
             if self._invocation.on_exit == "stop":
                 await asyncio.gather(*(self._executor.cancel(run) for run in self.state.active))
-            self._finish(str(error), error.exit_code)
+            if not isinstance(error, LogError):
+                self._finish(str(error), error.exit_code)
 
     def _spawn(self, job: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.create_task(job, name=name)

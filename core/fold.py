@@ -16,7 +16,7 @@ from core.ids import BASELINE, ExperimentId
 from core.ledger import book, unattended
 from core.patch import Change, digest
 from core.state import Experiment, Pause, Run, Spread, State, Wave
-from core.verdict import DIVERGED, MIN_RUNS, pooled
+from core.verdict import DIVERGED, MAX_BPB, MIN_RUNS, pooled
 
 _replace = msgspec.structs.replace
 
@@ -243,7 +243,7 @@ def _run_ended(s: _Draft, fact: ev.RunEnded) -> None:
         s.own("booked")[name] = s.booked.get(name, 0.0) + seconds
     if run.started_at is not None:
         s.capacity_s += unattended(s.gaps, run.started_at, fact.at)
-    if fact.outcome == "finished" and fact.val_bpb is not None:
+    if fact.outcome == "finished" and fact.val_bpb is not None and 0 < fact.val_bpb < MAX_BPB:
         _score(s, run, fact.val_bpb, fact.at)
         s.corpus = s.corpus or fact.corpus
     elif fact.outcome in ("cancelled", "lost"):

@@ -111,7 +111,8 @@ def _ended(fact: ev.RunEnded, state: State) -> str:
         base = estimate(state, state.baseline)
         apart = base is not None and run is not None and run.experiment != state.baseline
         delta = f" ({fact.val_bpb - base.mean:+.4f})".replace("-", "−") if apart and base else ""
-        return f"{fact.run} finished: val_bpb {fact.val_bpb:.4f}{delta}{took}"
+        but = f" ({fact.reason})" if fact.reason else ""
+        return f"{fact.run} finished: val_bpb {fact.val_bpb:.4f}{delta}{took}{but}"
     tail = fact.tail.strip().splitlines()[-TAIL_LINES:] if fact.outcome == "crashed" else []
     after = f" after {seconds:.1f} s" if seconds is not None else ""
     why = f": {fact.reason}" if fact.reason else ""

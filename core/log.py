@@ -213,6 +213,7 @@ class Log:
         """Connects and returns all facts so far. Raises LogError."""
         facts = await asyncio.to_thread(read_all, self.path)
         self.seq = len(facts)
+        self._inode = self.path.stat().st_ino
         self._db = await aiosqlite.connect(self.path, isolation_level=None, timeout=5)
         await self._db.execute("pragma journal_mode=wal")
         await self._db.execute("pragma synchronous=full")
@@ -239,7 +240,15 @@ class Log:
             return [(number, body) async for number, body in rows if number not in handed]
 
     def beat(self, now: float) -> None:
-        """Leaves a sign of life with the next commit."""
+        """Leaves a sign of life with the next commit. Raises LogError if the file is not there any more."""
+        try:
+            here = self.path.stat().st_ino
+        except OSError:
+            here = None
+        if here != self._inode:
+            raise LogError(
+                f"{self.path} was removed or replaced while the engine ran; it stops, as what follows would be lost."
+            )
         self._beat = (os.getpid(), socket.gethostname(), now)
         self._kick.set()
 

@@ -14,14 +14,27 @@ from zlib import crc32
 import msgspec
 
 from core.events import Evidence, FinalVerdict, Purpose, Tier
-from core.ids import BASELINE, ExperimentId, RunId, run_id
+from core.ids import ExperimentId, RunId, run_id
 from core.state import Experiment, State
-from core.verdict import MIN_RUNS, Final, Retest, Rules, attempts, judge, measured_on, sigmas
+from core.verdict import (
+    MAX_FAILED,
+    MIN_RUNS,
+    Final,
+    Retest,
+    Rules,
+    attempts,
+    baseline_runs,
+    counts,
+    judge,
+    measured_on,
+    most_attempts,
+    sigmas,
+)
 from core.views import elapsed, free, proposed, queued, remaining
 
 CANDIDATES = 2  # experiments confirmed at a time, the most promising first
 RIVALS = 4.0  # standard errors by which the second may look worse: beyond that the first settles it
-MAX_FAILED = 2  # first runs of the train.py as found
+FAILED = ("crashed", "lost")
 QUICK = 0.1  # of a run's duration: an answer that takes less is asked for when a GPU is free
 PATIENCE_S = 1.0  # a researcher that answers within this gets its answer launched, not replicates
 SPARE_REPLICATES = 8  # of the baseline on one GPU type, when there is nothing better to run
@@ -75,7 +88,7 @@ Move = Cancel | Judge | AskAgain | Commit | Launch | Ask | Finish
 def plan(state: State, rules: Rules, now: float) -> tuple[Move, ...]:
     if not state.is_live or not state.session:
         return ()
-    broken = _baseline_broken(state)
+    broken = _baseline_broken(state, rules)
     reason, code = (broken, 3) if broken else _why_stop(state, now)
     moves: list[Move] = [Cancel(run) for run in _to_cancel(state, all_runs=bool(broken) or _stop_now(state))]
     judged, retests = _judgements(state, rules)
@@ -107,16 +120,27 @@ def _to_cancel(state: State, *, all_runs: bool) -> Iterator[RunId]:
             yield run
 
 
-def _baseline_broken(state: State) -> str:
-    """The train.py as found failed more than once under this engine and never worked: no change can be judged."""
-    runs = [state.runs[run] for run in state.experiments[BASELINE].runs]
-    if any(run.result is None or run.result.outcome == "finished" for run in runs):
+def _baseline_broken(state: State, rules: Rules) -> str:
+    """Why no change can be judged: the baseline failed too often under this engine. "" if it may still work."""
+    runs = [state.runs[run] for run in state.experiments[state.baseline].runs]
+    if any(run.result is None for run in runs):
         return ""
     since = state.engine.at if state.engine is not None else 0.0
-    failed = [r.result for r in runs if r.result and r.result.outcome != "cancelled" and r.requested_at >= since]
-    if len(failed) < MAX_FAILED:
-        return ""
-    return f"the unchanged train.py does not run: {failed[-1].reason or failed[-1].outcome}"
+    failed = [r.result for r in runs if r.result and r.result.outcome in FAILED and r.requested_at >= since]
+    crashed = [result for result in failed if result.outcome == "crashed"]
+    worked = sum(run.result is not None and run.result.outcome == "finished" for run in runs)
+    if not worked and len(crashed) >= MAX_FAILED:
+        return f"the unchanged train.py does not run: {crashed[-1].reason or 'it crashed'}"
+    types = {gpu.type for gpu in state.gpus}
+    if failed and all(_is_stuck(state, gpu_type, rules) for gpu_type in types):
+        share = f"{worked} of {worked + len(failed)}"
+        return f"only {share} runs of the baseline worked, too few to compare with: {failed[-1].reason}"
+    return ""
+
+
+def _is_stuck(state: State, gpu_type: str, rules: Rules) -> bool:
+    finished = len(state.scores.get((state.baseline, gpu_type), ()))
+    return finished < MIN_RUNS and attempts(state, state.baseline, gpu_type) >= most_attempts(rules)
 
 
 def _why_stop(state: State, now: float) -> tuple[str, int]:
@@ -215,7 +239,7 @@ Want = tuple[ExperimentId, str, Purpose]
 def _wanted(state: State, rules: Rules, room: Counter[str], retests: Retests, now: float) -> Iterator[Want]:
     types = list(room)
     for gpu_type in types:
-        yield from _replicates(state, gpu_type, max(MIN_RUNS, rules.baseline_runs))
+        yield from _replicates(state, gpu_type, rules, baseline_runs(rules))
     for extra in range(rules.max_retests):  # idle GPUs repeat a candidate more than once at a time
         for retest, experiment in retests:
             done = retest.evidence.runs if retest.evidence else 0
@@ -228,12 +252,15 @@ def _wanted(state: State, rules: Rules, room: Counter[str], retests: Retests, no
         yield name, with_room[0], "first"
     if state.asked is not None and now - state.asked.at >= PATIENCE_S:
         for gpu_type in types:
-            yield from _replicates(state, gpu_type, SPARE_REPLICATES)
+            yield from _replicates(state, gpu_type, rules, SPARE_REPLICATES)
 
 
-def _replicates(state: State, gpu_type: str, enough: int) -> list[Want]:
-    """Runs of the baseline that are missing on this type."""
-    return [(state.baseline, gpu_type, "replicate")] * max(0, enough - attempts(state, state.baseline, gpu_type))
+def _replicates(state: State, gpu_type: str, rules: Rules, enough: int) -> list[Want]:
+    """Runs of the baseline that are missing on this type; some that failed are repeated, not for ever."""
+    runs = [state.runs[run] for run in state.experiments[state.baseline].runs if counts(state, run)]
+    working = sum(r.gpu_type == gpu_type and (r.result is None or r.result.outcome == "finished") for r in runs)
+    allowed = enough + most_attempts(rules) - baseline_runs(rules) - attempts(state, state.baseline, gpu_type)
+    return [(state.baseline, gpu_type, "replicate")] * max(0, min(enough - working, allowed))
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------

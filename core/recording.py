@@ -7,6 +7,7 @@ ends the recording; a line that is no JSON anywhere else is an error with its nu
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, cast
@@ -45,7 +46,7 @@ def read(path: Path) -> Iterator[events.Fact]:
             yield from _facts(path, file)
     except FileNotFoundError as error:
         raise RecordingError(f"There is no recording {path}.") from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise RecordingError(f"Cannot read {path}: {error}.") from error
 
 

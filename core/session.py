@@ -21,7 +21,7 @@ import msgspec
 from core import log as logs
 from core import results
 from core.clock import Clock, SystemClock
-from core.engine import Engine, Invocation, Stopped
+from core.engine import SIGNALS, Engine, Invocation, Stopped
 from core.errors import LogError, SettingsError
 from core.events import ResultImported, SessionStarted
 from core.executor import Executor
@@ -82,12 +82,13 @@ async def research(
 
 async def _until_stopped(engine: Engine, state: State, opening: SessionStarted | None, workspace: Workspace) -> Stopped:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]  # nohup means it
+    for number in numbers:
         loop.add_signal_handler(number, engine.interrupt, number)
     try:
         return await engine.run(state, opening)
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             loop.remove_signal_handler(number)
         write_results(workspace, engine.state)
 

@@ -30,7 +30,8 @@ TRAINERS_OWN = frozenset({"DATA", "MAX_STEPS", "TIME_BUDGET", "SEED"})  # AUTORE
 Name = Annotated[str, Meta(min_length=1, description="a name")]
 Text = Annotated[str, Meta(description="a text")]
 Switch = Annotated[bool, Meta(description="true or false")]
-Above0 = Annotated[float, Meta(gt=0, description="a number above 0")]
+Above0 = Annotated[float, Meta(gt=0, le=1e9, description="a number above 0")]
+Few = Annotated[int, Meta(ge=0, le=1000, description="a whole number from 0 to 1000")]
 From0 = Annotated[float, Meta(ge=0, description="a number, 0 or more")]
 Count = Annotated[int, Meta(ge=1, le=10**9, description="a whole number, 1 or more")]
 Count0 = Annotated[int, Meta(ge=0, le=10**9, description="a whole number, 0 or more")]
@@ -71,9 +72,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     env: Annotated[Variables, "environment variables of runs"] = {}
     factors: Annotated[Constants, "constants that may be varied; empty: all that are recognised"] = ()
     ignore_factors: Annotated[Constants, "constants that are never varied"] = ()
-    baseline_runs: Annotated[Count, "runs of the baseline before the first verdict"] = 3
+    baseline_runs: Annotated[Few, "runs of the baseline before the first verdict"] = 3
     keep_sigmas: Annotated[From0, "standard errors by which a change must be better"] = 3.0
-    max_retests: Annotated[Count0, "repeats of an experiment that could be noise"] = 3
+    max_retests: Annotated[Few, "repeats of an experiment that could be noise"] = 3
 
     def timeout_s(self, budget_s: float) -> float:
         """Seconds after which a run with `budget_s` seconds of training is killed."""
@@ -180,7 +181,7 @@ def _from_file(path: Path) -> Iterable[tuple[str, object, str]]:
     text = _text(path)
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}. Correct that line.") from error
     for name, value in table.items():
         where = f"{path}{_line(text, name)}"

@@ -295,7 +295,7 @@ _SUMMARY = frozenset(
 def _summary(fields: dict[str, str]) -> Summary | None:
     text = fields.get("val_bpb", "")
     val_bpb = None if "," in text else _number(text, {"": 1.0})
-    if val_bpb is None or val_bpb <= 0:
+    if val_bpb is None or not 0 < val_bpb < 1e6:
         return None
     numbers = {name: _number(value, _PERCENTS) for name, value in fields.items()}
 

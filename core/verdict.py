@@ -23,6 +23,8 @@ FUTILE = 1.0  # standard errors: less than this better is not worth another run
 MIN_RUNS = 2  # nothing is kept on one run
 DIVERGED = 10.0  # sd: a replicate further off than this is another matter than noise
 MAX_LOST = 3
+MAX_FAILED = 2  # runs of the baseline that are repeated because they failed
+MAX_BPB = 1e6  # anything above is not a measurement
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,10 +135,19 @@ def attempts(state: State, name: ExperimentId, gpu_type: str) -> int:
 def _baseline_is_measured(state: State, gpu_type: str, rules: Rules) -> bool:
     """Enough replicates; or as many as there are going to be, because some of them failed."""
     finished = len(state.scores.get((state.baseline, gpu_type), ()))
-    wanted = max(MIN_RUNS, rules.baseline_runs)
     going_on = any(state.runs[run].experiment == state.baseline for run in state.active)
-    all_tried = attempts(state, state.baseline, gpu_type) >= wanted and not going_on
-    return finished >= wanted or (finished >= MIN_RUNS and all_tried)
+    all_tried = attempts(state, state.baseline, gpu_type) >= most_attempts(rules) and not going_on
+    return finished >= baseline_runs(rules) or (finished >= MIN_RUNS and all_tried)
+
+
+def baseline_runs(rules: Rules) -> int:
+    """Replicates of the baseline before anything is compared with it."""
+    return max(MIN_RUNS, rules.baseline_runs)
+
+
+def most_attempts(rules: Rules) -> int:
+    """Runs of the baseline under one engine, failed ones included, before it does without the rest."""
+    return baseline_runs(rules) + MAX_FAILED
 
 
 def _failed(state: State, experiment: Experiment) -> str:

@@ -361,9 +361,10 @@ def _explained(what: str, remedy: str) -> Iterator[None]:
 def _check_python(source: str) -> None:
     try:
         with warnings.catch_warnings(action="ignore"):
-            ast.parse(source, TRAIN)
+            ast.parse(source.removeprefix("\ufeff"), TRAIN)
     except SyntaxError as error:
-        message = f"{TRAIN} line {error.lineno} is not valid Python: {error.msg}. Correct it and commit."
+        line = f" line {error.lineno}" if error.lineno else ""
+        message = f"{TRAIN}{line} is not valid Python: {error.msg}. Correct it and commit."
         raise WorkspaceError(message) from error
     except (ValueError, RecursionError, MemoryError) as error:  # a NUL byte, nesting without end
         raise WorkspaceError(f"{TRAIN} is not valid Python: {error}. Correct it and commit.") from error

@@ -34,7 +34,7 @@ def points(state: State) -> list[Point]:
         measured = estimate(state, experiment.id)
         verdict = "open" if experiment.is_open else experiment.status
         if measured is not None or verdict == "crashed":
-            number = int(experiment.id[1:]) if experiment.id[1:].isdigit() else len(found)
+            number = int(experiment.id[1:]) if experiment.id[1:].isdecimal() else len(found)
             found.append(Point(number, measured.mean if measured else None, verdict))
     return found
 
@@ -42,7 +42,7 @@ def points(state: State) -> list[Point]:
 def staircase(state: State) -> list[tuple[int, float]]:
     """Best so far: (experiment number, mean) of each baseline in turn."""
     found = {name: measured.mean for name in state.lineage if (measured := estimate(state, name))}
-    return sorted((int(name[1:]), mean) for name, mean in found.items() if name[1:].isdigit())
+    return sorted((int(name[1:]), mean) for name, mean in found.items() if name[1:].isdecimal())
 
 
 def limits(values: list[float]) -> tuple[float, float]:

@@ -148,6 +148,11 @@ async def _finished(shown: Any) -> Any:
 # --- telling the engine -----------------------------------------------------------------------------------------------
 
 
+def _text(text: str) -> str:
+    """Arguments may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _operator() -> str:
     try:
         return getpass.getuser()
@@ -174,6 +179,9 @@ def _tell(context: click.Context, command: Command, done: str, *, needs_engine: 
     number = log.send(file, command)
     deadline = time.monotonic() + ANSWER_WITHIN_S
     while (answer := log.answer(file, number)) is None:
+        if not log.is_held(file):
+            say("The engine has ended meanwhile.")
+            return
         if time.monotonic() > deadline:
             say("The engine has not answered yet; it will when it can.")
             return
@@ -200,7 +208,7 @@ def pause(context: click.Context, reason: str) -> None:
     """Start no further runs until `resume`; running jobs finish."""
     from core.commands import Pause
 
-    _tell(context, Pause(by=_operator(), reason=reason), "Paused; running jobs finish.")
+    _tell(context, Pause(by=_operator(), reason=_text(reason)), "Paused; running jobs finish.")
 
 
 @click.command()
@@ -221,7 +229,11 @@ def veto(context: click.Context, experiment: str, reason: str) -> None:
     from core.commands import Veto
     from core.ids import ExperimentId
 
-    _tell(context, Veto(by=_operator(), experiment=ExperimentId(experiment), reason=reason), f"{experiment} is vetoed.")
+    _tell(
+        context,
+        Veto(by=_operator(), experiment=ExperimentId(_text(experiment)), reason=_text(reason)),
+        f"{experiment} is vetoed.",
+    )
 
 
 @click.command()
@@ -233,7 +245,7 @@ def promote(context: click.Context, experiment: str, reason: str) -> None:
     from core.commands import Promote
     from core.ids import ExperimentId
 
-    wish = Promote(by=_operator(), experiment=ExperimentId(experiment), reason=reason)
+    wish = Promote(by=_operator(), experiment=ExperimentId(_text(experiment)), reason=_text(reason))
     _tell(context, wish, f"{experiment} is promoted: it runs as soon as a slot is free.")
 
 
@@ -244,7 +256,7 @@ def note(context: click.Context, text: str) -> None:
     """Leave a note for the researcher and the record."""
     from core.commands import Note
 
-    _tell(context, Note(by=_operator(), text=text), "Noted.")
+    _tell(context, Note(by=_operator(), text=_text(text)), "Noted.")
 
 
 # --- in and out -------------------------------------------------------------------------------------------------------

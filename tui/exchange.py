@@ -42,12 +42,25 @@ def export(file: Path, form: str, output: Path | None) -> None:
         sys.stdout.flush()
         return
     try:
-        fresh = output.with_name(f".{output.name}.new")
+        _write(output.resolve(), lines)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise RecordingError(f"Cannot write {str(output)!r}: {why}.") from error
+
+
+def _write(path: Path, lines: Iterable[bytes]) -> None:
+    """All or nothing into a file; straight into what is no file, such as a pipe or a device."""
+    if path.exists() and not path.is_file():
+        with path.open("wb") as out:
+            out.writelines(lines)
+        return
+    fresh = path.with_name(f".{path.name}.new")
+    try:
         with fresh.open("wb") as out:
             out.writelines(lines)
-        fresh.replace(output)
-    except OSError as error:
-        raise RecordingError(f"Cannot write {output}: {error}.") from error
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _table(state: State) -> str:

@@ -56,8 +56,15 @@ class Group(click.Group):
                 stream.reconfigure(errors="replace")
         try:
             return super().invoke(context)
+        except (click.exceptions.Exit, click.Abort):
+            raise
         except KeyboardInterrupt:
             context.exit(130)
+        except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, a home that is not there
+            where = getattr(error, "filename", None)
+            reason = getattr(error, "strerror", None) or error
+            click.echo(f"autoresearch-tui: Cannot use {where or 'a path'}: {reason}. Is it yours to use?", err=True)
+            context.exit(2)
         except AutoresearchError as error:
             click.echo(f"autoresearch-tui: {error}", err=True)
             context.exit(error.exit_code)

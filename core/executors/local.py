@@ -31,6 +31,7 @@ from core.ids import GpuId, RunId
 from core.transcript import clean
 
 Stage = Literal["building", "queued", "ordered", "running", "foreign"]
+OVERDUE_S = 10.0  # beyond the limits of a run, until its supervisor is given up
 TICK = 0.1  # s between looks at logs, and at the folders of runs whose supervisor is not ours
 
 
@@ -44,6 +45,7 @@ class _Run:
     stage: Stage
     job: Job | None = field(default=None, repr=False)
     gpu: GpuId | None = None  # the slot that it holds
+    cancelled_at: float | None = None
     started_at: float | None = None  # set once it was reported
 
 
@@ -121,6 +123,8 @@ class LocalExecutor:
         if known and known.stage in ("building", "queued") and self._end_unstarted(known, "stopped", ""):
             return
         folder = self._folders / run
+        if known and known.cancelled_at is None:
+            known.cancelled_at = self._clock.now()
         if known or local_folder.state(folder) == "alive":
             with contextlib.suppress(OSError):
                 (folder / "stop").touch()
@@ -291,6 +295,13 @@ class LocalExecutor:
     def _is_void(self, run: _Run) -> bool:
         return bool(self._prepare_digest) and local_folder.digest(run.folder / "prepare.py") != self._prepare_digest
 
+    def _is_overdue(self, run: _Run) -> bool:
+        """The supervisor should have ended it long ago."""
+        if run.stage != "running" or run.started_at is None:
+            return False
+        ends = [run.started_at + self._limits.timeout_s, *filter(None, [run.cancelled_at])]
+        return self._clock.now() > min(ends) + self._grace_s + OVERDUE_S
+
     # --- news
 
     def _report(self, seen: Observation) -> None:
@@ -308,6 +319,8 @@ class LocalExecutor:
     def _look(self) -> None:
         if self._supervisor.restart_if_due():
             self._dispatch()
+        if any(self._is_overdue(run) for run in self._runs.values()):
+            self._supervisor.kill()  # it does not look after its runs: stopped, or stuck
         for run in list(self._runs.values()):
             if run.stage == "foreign":
                 self._inspect(run)

@@ -58,7 +58,7 @@ def note(kind: type[Note], body: bytes) -> Note | None:
 def ended(run: RunId, end: Exit, log: Reader, limits: Limits, *, is_void: bool) -> Ended:
     outcome, reason = _judge(end, log, limits)
     if is_void and outcome in ("finished", "crashed") and end.cause != "void":
-        outcome, reason = "crashed", "prepare.py was changed during the run, so its result is void"
+        outcome, reason = "crashed", "prepare.py was changed or removed during the run, so its result is void"
     finished = outcome == "finished"
     return Ended(
         run=run,

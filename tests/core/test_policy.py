@@ -193,6 +193,18 @@ def test_a_baseline_that_crashes_twice_ends_with_nothing_can_run_here() -> None:
     assert "No module named 'torch'" in finish.reason
 
 
+def test_replicates_of_the_baseline_that_fail_are_repeated_but_not_for_ever() -> None:
+    story = Story(gpus=1)
+    story.crash(story.start(E0)).score(E0, 2.5)
+    story.crash(story.start(E0))
+    assert launched(planned(story)) == ["e0-4"], "one of three worked"
+    story.crash(story.start(E0)).crash(story.start(E0), "killed by signal 9")
+    (finish,) = planned(story)
+    assert finish == Finish(
+        "only 1 of 5 runs of the baseline worked, too few to compare with: killed by signal 9", exit_code=3
+    )
+
+
 def test_an_engine_started_again_tries_a_broken_baseline_again() -> None:
     story = Story(gpus=2)
     first, second = story.start(E0), story.start(E0, gpu=1)
@@ -202,7 +214,7 @@ def test_an_engine_started_again_tries_a_broken_baseline_again() -> None:
 
 def test_a_baseline_that_is_always_lost_is_not_launched_for_ever() -> None:
     story = Story(gpus=1)
-    for _ in range(2):
+    for _ in range(5):
         (move,) = planned(story)
         assert isinstance(move, Launch)
         story.tell(ev.RunEnded, run=story.start(E0), outcome="lost", reason="disk full")

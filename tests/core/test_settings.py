@@ -137,7 +137,7 @@ def test_a_wrong_file_is_explained_with_its_line(tmp_path: Path, toml: str, sent
 
 def test_a_wrong_variable_or_flag_is_named(tmp_path: Path) -> None:
     assert wrong(tmp_path, environ={"AUTORESEARCH_SLOTS": "x"}).startswith("environment AUTORESEARCH_SLOTS: slots must")
-    assert wrong(tmp_path, max_retests="-1").startswith("flag --max-retests: max_retests must be a whole number, 0")
+    assert wrong(tmp_path, max_retests="-1").startswith("flag --max-retests: max_retests must be a whole number from 0")
     assert wrong(tmp_path, env=("A",)).startswith("flag --env: env must be names with texts")
     assert wrong(tmp_path, slot=1) == "flags: there is no setting 'slot'; did you mean slots?"
 

@@ -74,7 +74,8 @@ def test_no_verdict_before_the_baseline_has_its_replicates_unless_they_fail() ->
     (name,) = story.wave({"DEPTH": "2"})
     story.score(name, 2.6)
     assert isinstance(judge(story.state, story.state.experiments[name], RULES), Wait)
-    story.crash(story.start(E0))
+    for _ in range(3):
+        story.crash(story.start(E0))
     assert isinstance(judge(story.state, story.state.experiments[name], RULES), Final)
 
 
@@ -93,7 +94,8 @@ def test_a_seed_that_diverges_does_not_blur_the_noise_of_the_others() -> None:
 def test_an_absurd_result_does_not_break_the_fold() -> None:
     story = Story().score(E0, 2.5, 2.5)
     (name,) = story.wave({"DEPTH": "2"})
-    assert len(story.score(name, 1e200, 1e-200).state.runs) == 4
+    assert len(story.score(name, 1e200, 1e-200, 1e308, 1e308).state.runs) == 6
+    assert story.state.scores[name, "cpu"] == (1e-200,)
 
 
 def test_a_promoted_experiment_with_many_runs_still_gets_another_look() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import stub
 from checkout import commit_all, git
-from stub import engine, file_of, state_of, until
+from stub import engine, file_of, running, state_of, until
 
 from core import log as logs
 from core.knobs import find
@@ -93,7 +93,7 @@ def test_a_time_for_this_invocation_ends_it_and_the_session_goes_on_later(worksp
     assert stub.run(workspace, *QUICK).returncode == 0
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_stops_the_runs_and_ends_gracefully(workspace: Path, number: int, code: int) -> None:
     with engine(workspace) as process:
         process.send_signal(number)
@@ -101,6 +101,7 @@ def test_a_signal_stops_the_runs_and_ends_gracefully(workspace: Path, number: in
     state = state_of(workspace)
     assert state.last_stop is not None
     assert not state.active
+    assert not running(workspace)
 
 
 def test_on_exit_leave_leaves_the_runs_and_the_next_engine_adopts_them(tmp_path: Path) -> None:

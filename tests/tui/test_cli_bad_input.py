@@ -174,3 +174,42 @@ def test_a_wrong_flag_value_is_a_usage_error(workspace: Path) -> None:
     assert stub.run(workspace, "--no-ui", "--executor", "moon").returncode == 2
     assert stub.run(workspace, "--no-such-flag").returncode == 2
     assert stub.run(workspace, "play", "nothing.jsonl", "--no-ui").returncode == 2
+
+
+def test_a_session_that_is_removed_under_a_running_engine_ends_it_with_a_sentence(workspace: Path) -> None:
+    with engine(workspace) as process:
+        file_of(workspace).unlink()
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert "was removed or replaced while the engine ran" in out
+
+
+@pytest.mark.parametrize("value", ["1e308", "nan", "-1", "0"])
+def test_an_absurd_result_is_a_crash_and_the_session_stays_readable(tmp_path: Path, value: str) -> None:
+    line = next(text for text in stub.TRAIN.splitlines() if "evaluate_bpb(DEPTH" in text)
+    workspace = stub.make_stub(tmp_path / "work", train=stub.TRAIN.replace(line, f'print("val_bpb: {value}")'))
+    assert stub.run(workspace, *QUICK).returncode == 3
+    for command in (("status",), ("chart",), ("export", "--format", "tsv")):
+        assert stub.run(workspace, *command).returncode == 0
+
+
+def test_export_writes_through_links_and_devices_and_leaves_nothing_behind(workspace: Path, tmp_path: Path) -> None:
+    stub.run(workspace, *QUICK)
+    target, link, pipe = tmp_path / "target.tsv", tmp_path / "link.tsv", tmp_path / "pipe"
+    target.write_text("old")
+    link.symlink_to(target)
+    assert stub.run(workspace, "export", "--format", "tsv", "-o", str(link)).returncode == 0
+    assert link.is_symlink()
+    assert target.read_text().startswith("commit\t")
+    pipe.symlink_to("/dev/null")
+    assert stub.run(workspace, "export", "--format", "tsv", "-o", str(pipe)).returncode == 0
+    assert Path("/dev/null").is_char_device()
+    (tmp_path / "folder").mkdir()
+    for odd in (str(tmp_path / "folder"), "", "/nonexistent/x"):
+        assert refusal(workspace, "export", "--format", "tsv", "-o", odd)[0] == 2
+    assert not list(tmp_path.glob(".*.new"))
+
+
+def test_an_argument_that_is_no_utf8_is_taken_with_a_mark(workspace: Path) -> None:
+    stub.run(workspace, *QUICK)
+    assert stub.run(workspace, "note", "a\udcff").returncode == 0

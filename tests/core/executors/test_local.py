@@ -59,12 +59,12 @@ ENDS = {
     "open('prepare.py', 'a').write('#')\n" + RESULT: (
         "crashed",
         0,
-        "prepare.py was changed during the run, so its result is void",
+        "prepare.py was changed or removed during the run, so its result is void",
     ),
     "import os\nos.remove('prepare.py'); os.mkfifo('prepare.py')\n" + RESULT: (
         "crashed",
         0,
-        "prepare.py was changed during the run, so its result is void",
+        "prepare.py was changed or removed during the run, so its result is void",
     ),
     "open('prepare.py', 'a').close()\n" + RESULT: ("finished", 0, ""),
 }
