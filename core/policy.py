@@ -209,8 +209,8 @@ def _rivals(state: State, retests: Retests) -> Retests:
 
     The best may be one that is being confirmed at the moment.
     """
-    open_ones = (state.experiments[name] for name in state.open)
-    going_on = (sigmas(e.evidence) for e in open_ones if e.status == "retest" and e.evidence is not None)
+    busy = (state.experiments[state.runs[run].experiment] for run in state.active)
+    going_on = (sigmas(e.evidence) for e in busy if e.status == "retest" and e.evidence is not None)
     best = max([retest.sigmas for retest, _ in retests] + list(going_on), default=0.0)
     return [pair for pair in retests if pair[1].promoted or pair[0].sigmas > best - RIVALS][:CANDIDATES]
 

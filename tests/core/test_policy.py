@@ -102,6 +102,16 @@ def test_a_candidate_far_behind_one_that_is_being_confirmed_waits_too() -> None:
     assert "e2-2" not in launched(planned(story))
 
 
+def test_a_candidate_that_looks_worse_after_its_second_run_is_run_again_nevertheless() -> None:
+    story = measured()
+    (name,) = story.wave({"DEPTH": "2"})
+    story.tell(ev.LimitsSet, max_experiments=1).score(name, 2.2)
+    (move,) = [move for move in planned(story) if isinstance(move, AskAgain)]
+    story.tell(ev.ExperimentRetested, experiment=name, reason=move.reason, evidence=move.evidence)
+    story.score(name, 2.7)
+    assert "AskAgain" in kinds(planned(story)) or "Judge" in kinds(planned(story))
+
+
 def test_of_several_that_are_better_the_best_is_kept_first() -> None:
     story = measured()
     good, better = story.wave({"DEPTH": "2"}, {"DEPTH": "1"})

@@ -1,0 +1,67 @@
+"""Whatever runs come to, a campaign never stands still: there is a move, a run, or the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from story import Story
+
+from core import events as ev
+from core.policy import Ask, AskAgain, Cancel, Commit, Finish, Judge, Launch, Move, plan
+from core.verdict import Rules
+from core.views import remaining
+
+OUTCOMES = st.one_of(
+    st.sampled_from([2.2, 2.4, 2.44, 2.47, 2.49, 2.5, 2.51, 2.6, 3.0, 9.0]), st.sampled_from(["crashed", "lost"])
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data(), st.integers(1, 3), st.integers(1, 5))
+def test_a_campaign_always_has_a_next_step_until_it_ends(data: st.DataObject, gpus: int, limit: int) -> None:
+    story = Story(gpus=gpus).tell(ev.LimitsSet, max_experiments=limit)
+    depths = iter(range(5, 1000))
+    for _ in range(600):
+        moves = plan(story.state, Rules(), story.at)
+        if any(isinstance(move, Finish) for move in moves):
+            return
+        for move in moves:
+            carry_out(story, move, depths)
+        if not moves:
+            active = list(story.state.active)
+            assert active, "it stands still"
+            run = data.draw(st.sampled_from(active))
+            outcome = data.draw(OUTCOMES)
+            story.wait(10)
+            if isinstance(outcome, str):
+                story.tell(ev.RunEnded, run=run, outcome=outcome, reason="bad luck")
+            else:
+                story.tell(ev.RunEnded, run=run, outcome="finished", val_bpb=outcome)
+    raise AssertionError("it never ends")
+
+
+def carry_out(story: Story, move: Move, depths: Iterator[int]) -> None:
+    match move:
+        case Cancel(run):
+            story.tell(ev.RunEnded, run=run, outcome="cancelled")
+        case Judge(experiment, verdict):
+            story.judge(experiment, verdict)
+        case AskAgain(experiment, reason, evidence):
+            story.tell(ev.ExperimentRetested, experiment=experiment, reason=reason, evidence=evidence)
+        case Commit(experiment):
+            story.move(experiment)
+        case Ask(slots):
+            left = remaining(story.state) or 0
+            story.wave(*({"DEPTH": str(next(depths))} for _ in range(min(slots, left))))
+        case Launch():
+            story.tell(
+                ev.RunRequested,
+                run=move.run,
+                experiment=move.experiment,
+                gpu_type=move.gpu_type,
+                seed=move.seed,
+                purpose=move.purpose,
+            )
+            story.tell(ev.RunStarted, run=move.run, gpu=story.gpus[0].id)
