@@ -16,7 +16,7 @@ from tui.shell import Group, research, research_options
 EPILOG = (
     "Exit codes: 0 budget or target reached, or stopped by command · 1 a command was refused · 2 usage, settings or "
     "workspace · 3 nothing can run here · 4 the researcher failed for good · 5 another engine holds this workspace · "
-    "130/143 ended by a signal."
+    "129/130/143 ended by a closed terminal, Ctrl-C or SIGTERM."
 )
 
 
