@@ -16,7 +16,7 @@ from core.ledger import ledger
 from core.state import State
 from core.views import best, elapsed, estimate, proposed
 
-CLIP = 0.95  # of the results decide the limits: a few disasters must not squeeze the interesting band
+CLIP = 0.85  # of the results decide the limits: a few disasters must not squeeze the interesting band
 TITLE = "val_bpb   ● kept  ◦ discarded  ○ open  × crashed (on the floor)  ─ best so far"
 MARKS = {"kept": ("●", "green+"), "discarded": ("◦", "gray"), "open": ("○", "blue+"), "crashed": ("×", "red+")}
 
@@ -46,7 +46,7 @@ def staircase(state: State) -> list[tuple[int, float]]:
 
 
 def limits(values: list[float]) -> tuple[float, float]:
-    """Of the vertical axis: all but the worst few per cent, with a margin."""
+    """Of the vertical axis: all but the worst, which are drawn at its upper end, with a margin."""
     ordered = sorted(values)
     low, high = ordered[0], ordered[max(0, min(len(ordered) - 1, round(CLIP * (len(ordered) - 1))))]
     margin = (high - low) * 0.06 or abs(high) * 0.01 or 0.01
@@ -62,7 +62,7 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     return [round(i * step, 10) for i in range(first, math.floor(high / step) + 1)]
 
 
-def chart(state: State, *, width: int = 78, height: int = 20, colour: bool = False) -> str:
+def chart(state: State, *, width: int = 78, height: int = 18, colour: bool = False) -> str:
     """The chart as lines of text; "" before there is anything to draw."""
     found = points(state)
     scored = [point.val_bpb for point in found if point.val_bpb is not None]
@@ -94,7 +94,7 @@ def chart(state: State, *, width: int = 78, height: int = 20, colour: bool = Fal
 def _rulers(figure: Any, low: float, high: float, last: int) -> None:
     figure.ruler(1).lim(low, high)
     figure.ruler(0).lim(-0.5, last + 0.5)
-    heights = ticks(low, high)
+    heights = ticks(low, high, 8)
     digits = max(0, -math.floor(math.log10(heights[1] - heights[0]))) if len(heights) > 1 else 4
     figure.ruler(1).ticks(heights, [f"{value:.{digits}f}" for value in heights])
     numbers = [value for value in ticks(0, last, 10) if value == int(value)]

@@ -26,7 +26,7 @@ from place import (
 from core.clock import SystemClock
 from core.errors import NothingRuns
 from core.executor import Absent, Ended, FleetObserved, Started, Synced
-from core.executors import local_folder
+from core.executors import local, local_folder
 from core.executors.local import LocalExecutor
 from core.ids import RunId
 
@@ -179,3 +179,17 @@ def test_a_pipe_in_place_of_a_file_does_not_block(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc/passwd")
     assert local_folder.read_json(tmp_path / "exit.json") == {}
     assert local_folder.read(tmp_path / "link") == b""
+
+
+@linux_only
+async def test_a_supervisor_that_is_stopped_is_given_up_and_its_run_with_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "OVERDUE_S", 0.3)
+    async with place.engine(timeout_s=0.5, grace_s=0.1) as engine:
+        await engine.executor.launch(job(FOREVER))
+        await engine.first(Started)
+        os.kill(supervisor_of(place.runs / RUN), signal.SIGSTOP)
+        ended = await engine.first(Ended)
+        assert (ended.outcome, ended.reason) == ("lost", "its supervisor died")
+        assert (await engine.run(RESULT, RunId("e2-1"))).outcome == "finished"
