@@ -7,17 +7,35 @@ from typing import Literal
 
 import msgspec
 
+from core.patch import Change, Edit
 
-class Factor(msgspec.Struct, frozen=True):
-    """An UPPER_CASE constant of train.py and the values tried for it, as source text ("2**18", "0.04")."""
+Kind = Literal[
+    "full factorial", "fractional factorial", "Plackett-Burman", "definitive screening", "central composite", "list"
+]
+Scale = Literal["category", "linear", "log", "power of two"]
+
+
+class Factor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An UPPER_CASE constant of train.py and the values tried for it, as source text ("2**18", "0.04").
+
+    With `edits` it is a structural factor instead: its levels are WITHOUT and WITH, and the edits are made at WITH.
+    """
 
     name: str
     levels: tuple[str, ...]
+    scale: Scale = "category"
+    edits: tuple[Edit, ...] = ()
 
 
-class Design(msgspec.Struct, frozen=True):
-    kind: Literal["full factorial"]
+WITHOUT, WITH = "without", "with"
+
+
+class Design(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`generators` of a fractional factorial, in the letters of its factors: ("D=ABC",)."""
+
+    kind: Kind
     factors: tuple[Factor, ...]
+    generators: tuple[str, ...] = ()
 
 
 def cells(design: Design) -> tuple[dict[str, str], ...]:
@@ -25,3 +43,12 @@ def cells(design: Design) -> tuple[dict[str, str], ...]:
     names = [factor.name for factor in design.factors]
     levels = itertools.product(*(factor.levels for factor in design.factors))
     return tuple(dict(zip(names, combination, strict=True)) for combination in levels)
+
+
+def change(design: Design, cell: dict[str, str], base: dict[str, str]) -> Change:
+    """What a cell changes where `base` has the parent's texts of the constants."""
+    settings = {
+        f.name: cell[f.name] for f in design.factors if not f.edits and cell[f.name] != base.get(f.name, cell[f.name])
+    }
+    edits = tuple(edit for f in design.factors if f.edits and cell[f.name] == WITH for edit in f.edits)
+    return Change(settings=settings, edits=edits)

@@ -31,6 +31,7 @@ class Gpu(msgspec.Struct, frozen=True, omit_defaults=True):
     id: GpuId
     type: str  # "H100", "cpu": results are compared within one type only
     memory_mb: int = 0
+    held_by: str = ""  # another user or process has it now; "": ours to use
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -83,6 +84,13 @@ class LimitsSet(Event, frozen=True):
 
 class FleetSeen(Event, frozen=True):
     gpus: tuple[Gpu, ...]
+
+
+class TiersSet(Event, frozen=True):
+    """GPU types by tier, as the settings say. Both empty: the plentiful type screens, the others validate."""
+
+    screen: tuple[str, ...] = ()
+    validate: tuple[str, ...] = ()
 
 
 # --- the operator -----------------------------------------------------------------------------------------------------
@@ -181,6 +189,22 @@ class RunStarted(Event, frozen=True):
     gpu: GpuId
 
 
+class RunReported(Event, frozen=True):
+    """What the run itself says it computes, in its first second."""
+
+    run: RunId
+    fingerprint: str
+    exact: bool = True  # false: it covers the model alone (upstream's `Model config:`), not what trains it
+    params_m: float | None = None
+
+
+class RunStopped(Event, frozen=True):
+    """It was hopeless and is being stopped; its end follows."""
+
+    run: RunId
+    reason: str
+
+
 class RunProgressed(Event, frozen=True):
     run: RunId
     step: int
@@ -216,6 +240,22 @@ class ExperimentRetested(Event, frozen=True):
     experiment: ExperimentId
     reason: str
     evidence: Evidence | None = None
+
+
+class ExperimentScreened(Event, frozen=True):
+    """Good enough on the screening tier: it goes on to the validation tier."""
+
+    experiment: ExperimentId
+    reason: str
+    evidence: Evidence | None = None
+
+
+class DuplicateFound(Event, frozen=True):
+    """The runs of both compute the same: what was measured counts for the twin."""
+
+    experiment: ExperimentId
+    twin: ExperimentId
+    reason: str
 
 
 class ExperimentJudged(Event, frozen=True):
@@ -254,9 +294,13 @@ Known = (
     RunProgressed
     | RunRequested
     | RunStarted
+    | RunReported
+    | RunStopped
     | RunEnded
     | ExperimentProposed
     | ExperimentRetested
+    | ExperimentScreened
+    | DuplicateFound
     | ExperimentJudged
     | WaveAsked
     | WavePlanned
@@ -273,6 +317,7 @@ Known = (
     | ResultImported
     | LimitsSet
     | FleetSeen
+    | TiersSet
     | EngineStarted
     | EngineStopped
     | SessionStarted

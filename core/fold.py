@@ -15,7 +15,7 @@ from core import events as ev
 from core.ids import BASELINE, ExperimentId
 from core.ledger import book, unattended
 from core.patch import Change, digest
-from core.state import Experiment, Pause, Run, Spread, State, Wave
+from core.state import CURVE_POINTS, Experiment, Pause, Run, Spread, State, Wave
 from core.verdict import DIVERGED, MAX_BPB, MIN_RUNS, pooled
 
 _replace = msgspec.structs.replace
@@ -68,12 +68,21 @@ def _apply(s: _Draft, fact: ev.Fact) -> None:
             _run_started(s, fact)
         case ev.RunEnded():
             _run_ended(s, fact)
+        case ev.RunReported():
+            _run_reported(s, fact)
+        case ev.RunStopped():
+            if fact.run in s.active:
+                s.own("runs")[fact.run] = _replace(s.runs[fact.run], stopped=fact.reason)
         case ev.ExperimentProposed():
             _proposed(s, fact)
         case ev.ExperimentJudged(verdict=verdict):
             _conclude(s, fact.experiment, verdict, fact.reason, fact.evidence)
         case ev.ExperimentRetested():
             _set(s, fact.experiment, status="retest", reason=fact.reason, evidence=fact.evidence)
+        case ev.ExperimentScreened():
+            _set(s, fact.experiment, status="retest", screened=True, reason=fact.reason, evidence=fact.evidence)
+        case ev.DuplicateFound():
+            _duplicate(s, fact)
         case ev.ExperimentVetoed():
             _conclude(s, fact.experiment, "vetoed", fact.reason, None)
         case ev.ExperimentPromoted():
@@ -106,6 +115,8 @@ def _apply(s: _Draft, fact: ev.Fact) -> None:
         case ev.FleetSeen():
             _close_span(s, fact.at)
             s.gpus = fact.gpus
+        case ev.TiersSet():
+            s.tiers = fact
         case ev.EngineStarted():
             _engine_started(s, fact)
         case ev.EngineStopped():
@@ -229,6 +240,21 @@ def _run_progressed(s: _Draft, fact: ev.RunProgressed) -> None:
             return
         s.own("runs")[fact.run] = _replace(s.runs[fact.run], training_at=fact.at)
     s.own("progress")[fact.run] = fact
+    if fact.fraction is None or fact.loss is None or not 0 <= fact.fraction <= 1:
+        return
+    point, curve = int(fact.fraction * CURVE_POINTS), s.curves.get(fact.run, ())
+    if point >= len(curve):
+        s.own("curves")[fact.run] = (*curve, *[None] * (point - len(curve)), fact.loss)
+
+
+def _run_reported(s: _Draft, fact: ev.RunReported) -> None:
+    run = s.runs.get(fact.run)
+    if run is None or not fact.fingerprint:
+        return
+    s.own("runs")[fact.run] = _replace(run, fingerprint=fact.fingerprint, exact=fact.exact)
+    known = s.fingerprints.get(fact.fingerprint, ())
+    if run.experiment not in known:
+        s.own("fingerprints")[fact.fingerprint] = (*known, run.experiment)
 
 
 def _run_ended(s: _Draft, fact: ev.RunEnded) -> None:
@@ -237,7 +263,10 @@ def _run_ended(s: _Draft, fact: ev.RunEnded) -> None:
         return
     s.own("active").pop(fact.run, None)
     s.own("progress").pop(fact.run, None)
-    s.own("runs")[fact.run] = _replace(run, ended_at=fact.at, result=fact)
+    curve = s.curves.get(fact.run, ())
+    if curve:
+        s.own("curves").pop(fact.run)
+    s.own("runs")[fact.run] = _replace(run, ended_at=fact.at, result=fact, curve=curve)
     s.ended += 1
     for name, seconds in book(run, fact).items():
         s.own("booked")[name] = s.booked.get(name, 0.0) + seconds
@@ -265,7 +294,8 @@ def _finished(run: Run) -> bool:
 
 def _score(s: _Draft, run: Run, val_bpb: float, at: float) -> None:
     """One seed that diverges says nothing of the noise of those that do not; a baseline's runs always count."""
-    key = (run.experiment, run.gpu_type)
+    experiment = s.experiments.get(run.experiment)
+    key = ((experiment and experiment.twin) or run.experiment, run.gpu_type)
     before = s.scores.get(key, ())
     s.own("scores")[key] = (*before, val_bpb)
     spread, mean = s.spread.get(run.gpu_type, Spread()), sum(before) / (len(before) or 1)
@@ -297,6 +327,19 @@ def _conclude(s: _Draft, name: ExperimentId, status: str, reason: str, evidence:
     s.own("counts")[status] = s.counts.get(status, 0) + 1
     if status == "kept":
         s.own("uncommitted")[name] = None
+
+
+def _duplicate(s: _Draft, fact: ev.DuplicateFound) -> None:
+    """Its scores become the twin's, as replicates."""
+    experiment = s.experiments.get(fact.experiment)
+    if experiment is None or not experiment.is_open or fact.twin not in s.experiments or fact.twin == fact.experiment:
+        return
+    _conclude(s, fact.experiment, "duplicate", fact.reason, None)
+    s.own("experiments")[fact.experiment] = _replace(s.experiments[fact.experiment], twin=fact.twin)
+    for (name, gpu_type), scores in list(s.scores.items()):
+        if name == fact.experiment:
+            del s.own("scores")[name, gpu_type]
+            s.own("scores")[fact.twin, gpu_type] = (*s.scores.get((fact.twin, gpu_type), ()), *scores)
 
 
 def _promoted(s: _Draft, fact: ev.ExperimentPromoted) -> None:

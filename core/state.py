@@ -24,13 +24,18 @@ from core.events import (
     RunProgressed,
     StopRequested,
     Tier,
+    TiersSet,
     WaveAsked,
 )
 from core.ids import BASELINE, ExperimentId, GpuId, RunId, SessionId, WaveId
 from core.patch import Change
 
-Status = Literal["proposed", "running", "retest", "kept", "discarded", "crashed", "vetoed"]
+Status = Literal["proposed", "running", "retest", "kept", "discarded", "crashed", "vetoed", "duplicate"]
 OPEN: frozenset[str] = frozenset({"proposed", "running", "retest"})
+
+
+CURVE_POINTS = 20
+Curve = tuple[float | None, ...]  # training loss seen first at or after each twentieth of the budget
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +49,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float | None = None
     gpu: GpuId | None = None
     training_at: float | None = None  # first progress seen: start-up is over
+    fingerprint: str = ""  # what it says it computes
+    exact: bool = True  # whether that covers everything that decides its result
+    stopped: str = ""  # why it was stopped early, if it was
+    curve: Curve = ()  # once it has ended
     ended_at: float | None = None
     result: RunEnded | None = None
 
@@ -63,6 +72,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence | None = None
     runs: tuple[RunId, ...] = ()
     promoted: bool = False
+    screened: bool = False  # passed on the screening tier
+    twin: ExperimentId | None = None  # of a duplicate: the experiment that it repeats
     wanted: int = 1  # finished runs before a verdict; more after an operator asked for another look
     commit: str = ""  # set once the workspace has it
 
@@ -117,6 +128,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     pause: Pause | None = None
     stop: StopRequested | None = None
     gpus: tuple[Gpu, ...] = ()
+    tiers: TiersSet = TiersSet(at=0.0)
 
     baseline: ExperimentId = BASELINE
     sources: dict[ExperimentId, str] = {}  # train.py of every baseline there was
@@ -125,11 +137,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     open: dict[ExperimentId, None] = {}  # an ordered set: experiments without a verdict
     uncommitted: dict[ExperimentId, None] = {}  # kept, not in the workspace yet
     digests: dict[str, ExperimentId] = {}
+    fingerprints: dict[str, tuple[ExperimentId, ...]] = {}  # who reported it, in order
     counts: dict[str, int] = {}  # finished experiments by verdict
     runs: dict[RunId, Run] = {}
     active: dict[RunId, None] = {}  # an ordered set: requested or started, not ended
     ended: int = 0
     progress: dict[RunId, RunProgressed] = {}
+    curves: dict[RunId, Curve] = {}  # of active runs
     scores: dict[tuple[ExperimentId, str], tuple[float, ...]] = {}  # val_bpb of finished runs, per GPU type
     spread: dict[str, Spread] = {}  # per GPU type
     duration_s: float = 0.0  # of a finished run, start to end: exponential mean
