@@ -16,8 +16,13 @@ check: .venv/test  ## format, lint, types, import contracts, tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-bench: .venv/test  ## print the figures of this machine as tables
+SEEDS ?= 20
+
+bench: .venv/test  ## print the figures of this machine as tables; the simulated ones take about half an hour
 	$(BIN)/python -m tests.bench
+	$(BIN)/python tests/bench_campaign.py $(SEEDS)
+	$(BIN)/python tests/bench_verdicts.py $(SEEDS)
+	$(BIN)/python -m tests.compare --surfaces --seeds $(SEEDS)
 
 format: .venv/test
 	$(BIN)/ruff format .

@@ -91,13 +91,17 @@ def decide(state: State, command: Command) -> tuple[ev.Known, ...]:
             assert_never(command)
 
 
-def respond(state: State, number: int, body: bytes, at: float) -> tuple[tuple[ev.Known, ...], str]:
-    """What row `number` of the command table leads to: facts, and the answer ("" for done, a sentence for no)."""
+def respond(
+    state: State, number: int, body: bytes, at: float, *, since: float = 0.0
+) -> tuple[tuple[ev.Known, ...], str]:
+    """What row `number` of the command table leads to: facts, and the answer ("" for done, a sentence for no).
+
+    `since`: when this engine started, by the clock that commands are stamped with; a simulated session has another.
+    """
     try:
         command = decode(body)
     except (msgspec.DecodeError, TypeError) as error:
         return (), f"This is not a command that the engine knows: {error}."
-    since = state.engine.at if state.engine is not None else 0.0
     if isinstance(command, Stop) and 0 < command.at < since:
         return (), "The engine that was to be stopped has ended already."
     command = msgspec.structs.replace(command, at=at, id=command.id or CommandId(f"c{number}"))

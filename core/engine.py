@@ -8,8 +8,7 @@ finds everything again. It prints nothing; windows follow the log.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
+import math
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any, assert_never
@@ -19,22 +18,26 @@ import msgspec
 from core import commands, policy, waves
 from core import events as ev
 from core import executor as seen
-from core.clock import Clock
+from core.clock import Clock, SystemClock
 from core.errors import AutoresearchError, LogError, NothingRuns, PatchError, ResearcherFailed, WorkspaceError, plain
 from core.executor import Executor, Job
 from core.fold import fold
 from core.ids import ExperimentId, RunId
+from core.invocation import Invocation as Invocation
+from core.invocation import Stopped as Stopped
+from core.invocation import first_facts
 from core.log import Log
+from core.looks import next_look
+from core.noted import Sight, decided, sighted
 from core.researcher import Researcher
 from core.state import State
-from core.transcript import Progress
-from core.verdict import Rules
 from core.views import source_of
 from core.workspace import Workspace
 
 SIGNALS = {1: "a closed terminal", 2: "Ctrl-C", 15: "SIGTERM"}
 COMMAND_POLL_S = 0.025
 BEAT_S = 1.0
+LOOK_EVERY_S = 15.0  # while runs progress and nothing else happens
 MAX_FAILURES = 5  # of the researcher in a row
 COMMIT_ATTEMPTS = 3
 
@@ -42,22 +45,6 @@ COMMIT_ATTEMPTS = 3
 def backoff_s(failures: int) -> float:
     """How long to wait before a researcher that failed so often in a row is asked again."""
     return float(min(60.0, 2.0**failures))
-
-
-class Stopped(msgspec.Struct, frozen=True):
-    reason: str
-    exit_code: int
-
-
-class Invocation(msgspec.Struct, frozen=True, kw_only=True):
-    """How this engine, not the session, is to behave."""
-
-    version: str
-    executor: str
-    rules: Rules = Rules()
-    limits: ev.LimitsSet | None = None  # None: the session's limits stay as they are
-    for_s: float | None = None  # this invocation's time
-    on_exit: str = "stop"  # or "leave": what happens to running jobs at a signal or when `for_s` is over
 
 
 class Engine:
@@ -79,11 +66,14 @@ class Engine:
         self._researcher = researcher
         self._invocation = invocation
         self._clock = clock
+        self._wall = SystemClock()  # for signs of life, and for commands
+        self._began = self._wall.now()
         self.state = State()
         self._wake = asyncio.Event()
         self._synced = False
         self._cancelling: set[RunId] = set()
         self._committing = self._asking = False
+        self._looked_at = 0.0
         self._stopped: Stopped | None = None
         self._signal = 0
 
@@ -94,6 +84,7 @@ class Engine:
         """
         self.state = state
         committer = asyncio.create_task(self._log.committer(), name="committer")
+        committer.add_done_callback(lambda _: self._wake.set())
         try:
             if opening is not None:
                 self._record(opening)
@@ -101,8 +92,9 @@ class Engine:
             await self._obey()  # what was asked for while no engine ran comes before anything is launched
             await self._work(committer)
         finally:
-            self._log.close()
-            await committer
+            with self._clock.working():
+                self._log.close()
+                await committer
         assert self._stopped is not None  # noqa: S101  `_work` returns only then
         return self._stopped
 
@@ -119,20 +111,8 @@ class Engine:
     # --- the loop ---
 
     def _start(self) -> None:
-        invocation = self._invocation
-        self._record(
-            ev.EngineStarted(
-                at=self._now(),
-                pid=os.getpid(),
-                host=socket.gethostname(),
-                executor=invocation.executor,
-                researcher=self._researcher.name,
-                version=invocation.version,
-            )
-        )
-        if invocation.limits is not None and invocation.limits != self.state.limits:
-            self._record(msgspec.structs.replace(invocation.limits, at=self._now()))
-        self._log.beat(self._now())
+        self._record(*first_facts(self.state, self._invocation, self._researcher.name, self._now()))
+        self._log.beat(self._wall.now())
 
     async def _work(self, committer: asyncio.Task[None]) -> None:
         """Ends when the session or this invocation does, or when the log cannot be written any more."""
@@ -167,16 +147,29 @@ class Engine:
         while self._stopped is None:
             if committer.done():
                 committer.result()
-            self._wake.clear()
             if self._synced:
                 self._act()
+            self._wake.clear()  # what it recorded itself is no news
             if self._stopped is None:
-                await self._wake.wait()
+                await self._news()
+
+    async def _news(self) -> None:
+        """Until something happens, or until time alone may change the plan."""
+        seconds = next_look(self.state, self._now()) if self._synced else math.inf
+        alarm = self._tasks.create_task(self._alarm(seconds), name="alarm") if math.isfinite(seconds) else None
+        await self._wake.wait()
+        if alarm is not None:
+            alarm.cancel()
+
+    async def _alarm(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self._wake.set()
 
     def _act(self) -> None:
         """Plans and carries out until nothing more is to be recorded."""
         while self._stopped is None:
-            moves = policy.plan(self.state, self._invocation.rules, self._now())
+            self._looked_at = self._now()
+            moves = policy.plan(self.state, self._invocation.rules, self._looked_at)
             self._request([move for move in moves if isinstance(move, policy.Launch)])
             changed = [self._carry_out(move) for move in moves]
             if not any(changed):
@@ -185,10 +178,6 @@ class Engine:
     def _carry_out(self, move: policy.Move) -> bool:
         """True if it changed the state."""
         match move:
-            case policy.Judge():
-                self._record(ev.ExperimentJudged(at=self._now(), **msgspec.structs.asdict(move)))
-            case policy.AskAgain():
-                self._record(ev.ExperimentRetested(at=self._now(), **msgspec.structs.asdict(move)))
             case policy.Launch():
                 pass  # requested already, all at once: a fold per fact is slow with many runs
             case policy.Ask() if self._asking:
@@ -199,12 +188,14 @@ class Engine:
                 self._spawn(self._ask(slots, recorded), "researcher")
             case policy.Cancel(run):
                 return self._cancel(run)
+            case policy.StopRun(run, reason):
+                self._cancel(run, *self._record(ev.RunStopped(at=self._now(), run=run, reason=reason)))
             case policy.Commit(experiment):
                 return self._commit(experiment)
             case policy.Finish(reason, code):
                 self._finish(reason, 128 + self._signal if self._signal else code)
             case _:
-                assert_never(move)
+                self._record(*decided(self.state, move, self._now()))
         return True
 
     def _finish(self, reason: str, code: int) -> None:
@@ -218,7 +209,7 @@ class Engine:
         recorded = [self._log.append(fact) for fact in facts]
         if facts:
             self.state = fold(self.state, facts)
-        if not all(isinstance(fact, ev.RunProgressed) for fact in facts):  # a plan does not depend on progress
+        if not all(isinstance(fact, ev.RunProgressed) for fact in facts):
             self._wake.set()
         return recorded
 
@@ -236,7 +227,7 @@ class Engine:
 
     async def _launch(self, name: RunId, recorded: asyncio.Future[None] | None = None) -> None:
         if recorded is not None:
-            await recorded
+            await self._on_disk(recorded)
         if name in self._cancelling:  # before the executor had heard of it
             self._end(seen.Ended(run=name, at=self._now(), outcome="cancelled"))
             return
@@ -248,22 +239,28 @@ class Engine:
         except (PatchError, OSError) as error:
             self._end(seen.Ended(run=name, at=self._now(), outcome="crashed", reason=str(error)))
 
-    def _cancel(self, run: RunId) -> bool:
+    def _cancel(self, run: RunId, *why: asyncio.Future[None]) -> bool:
         if run not in self._cancelling:
             self._cancelling.add(run)
-            self._spawn(self._executor.cancel(run), f"cancel {run}")
+            self._spawn(self._stop(run, why), f"cancel {run}")
         return False
+
+    async def _stop(self, run: RunId, why: tuple[asyncio.Future[None], ...]) -> None:
+        for recorded in why:
+            await self._on_disk(recorded)
+        await self._executor.cancel(run)
+
+    async def _on_disk(self, recorded: asyncio.Future[None]) -> None:
+        with self._clock.working():
+            await recorded
 
     async def _observe(self) -> None:
         async for observation in self._executor.watch(tuple(self.state.active)):
             match observation:
                 case seen.FleetObserved(gpus):
                     self._fleet(gpus)
-                case seen.Started(run, gpu, at):
-                    if run in self.state.runs and self.state.runs[run].started_at is None:
-                        self._record(ev.RunStarted(at=at, run=run, gpu=gpu))
-                case seen.Progressed(run, at, progress):
-                    self._progress(run, at, progress)
+                case seen.Started() | seen.Reported() | seen.Progressed():
+                    self._see(observation)
                 case seen.Ended():
                     self._end(observation)
                 case seen.Absent(run):
@@ -280,10 +277,11 @@ class Engine:
         if gpus != self.state.gpus:
             self._record(ev.FleetSeen(at=self._now(), gpus=gpus))
 
-    def _progress(self, run: RunId, at: float, now: Progress) -> None:
-        if run in self.state.active:
-            fields = {name: getattr(now, name) for name in ("step", "fraction", "loss", "tokens_per_s")}
-            self._record(ev.RunProgressed(at=at, run=run, **fields))
+    def _see(self, sight: Sight) -> None:
+        """Progress alone rarely changes a plan, and is frequent: it is looked at now and then."""
+        self._record(*sighted(self.state, sight))
+        if self._now() - self._looked_at >= LOOK_EVERY_S:
+            self._wake.set()
 
     def _end(self, ended: seen.Ended) -> None:
         run = self.state.runs.get(ended.run)
@@ -311,16 +309,16 @@ class Engine:
     # --- the researcher ---
 
     async def _ask(self, slots: int, recorded: asyncio.Future[None]) -> None:
-        await recorded
+        await self._on_disk(recorded)
         if self.state.failures:
-            await asyncio.sleep(backoff_s(self.state.failures))
+            await self._clock.sleep(backoff_s(self.state.failures))
         state = self.state
         try:
             plan = await self._researcher.propose(state, slots)
             facts = waves.proposals(self.state, plan, parent=state.baseline, by=self._researcher.name, at=0.0)
             proposed = 0
             while fact := await asyncio.to_thread(next, facts, None):
-                self._record(msgspec.structs.replace(fact, at=self._now()))
+                self._record(waves.numbered(self.state, fact, self._now()))
                 proposed += isinstance(fact, ev.ExperimentProposed)
             if not proposed:
                 self._failed(f"nothing new was proposed: {plan.reason}", fatal=not plan.ideas)
@@ -355,7 +353,7 @@ class Engine:
             except WorkspaceError:
                 if attempt == COMMIT_ATTEMPTS:
                     raise
-                await asyncio.sleep(attempt)
+                await self._clock.sleep(attempt)
         self._committing = False
         reason = self.state.experiments[name].reason
         self._record(ev.BaselineMoved(at=self._now(), experiment=name, commit=commit, source=source, reason=reason))
@@ -369,21 +367,22 @@ class Engine:
 
     async def _obey(self) -> None:
         for number, body in await self._log.commands():
-            facts, answer = commands.respond(self.state, number, body, self._now())
+            facts, answer = commands.respond(self.state, number, body, self._now(), since=self._began)
             self._record(*facts)
             self._log.respond(number, answer)
 
     async def _beat(self) -> None:
-        """A sign of life, and a look at the clock: limits in hours pass without any fact."""
+        """A sign of life, and, where time is real, a look at the plan: better once too often."""
         while True:
             await asyncio.sleep(BEAT_S)
-            self._log.beat(self._now())
-            self._wake.set()
+            self._log.beat(self._wall.now())
+            if self._clock.is_real:
+                self._wake.set()
 
     async def _deadline(self) -> None:
         if self._invocation.for_s is None:
             return
-        await asyncio.sleep(self._invocation.for_s)
+        await self._clock.sleep(self._invocation.for_s)
         if self._invocation.on_exit == "leave":
             self._finish("the time of this invocation is over; running jobs go on", 0)
         else:

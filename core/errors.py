@@ -10,6 +10,7 @@
     ├── ResearcherFailed      the researcher cannot go on                              exit 4
     ├── EngineRunning         another engine holds this workspace                      exit 5
     ├── PatchError            a change cannot be applied to train.py                   (told to the researcher)
+    ├── DesignError           factors, levels or generators make no design             (told to the researcher)
     └── Refused               a command cannot be carried out now                      exit 1
 
 A failed run is not here: it is a fact (`RunEnded`), not an exception.
@@ -55,6 +56,10 @@ class EngineRunning(AutoresearchError):  # noqa: N818
 
 
 class PatchError(AutoresearchError):
+    exit_code = 1
+
+
+class DesignError(AutoresearchError):
     exit_code = 1
 
 

@@ -45,6 +45,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     baseline_runs: int
     noise_sd: float  # run-to-run standard deviation in use
     noise_df: float  # its degrees of freedom
+    price: float = 0.0  # what its additional memory has to earn, added to delta before it is weighed
+    more_gb: float = 0.0  # GPU memory, beyond the baseline's
+    log_evidence: float = 0.0  # natural log of the sequential test's likelihood ratio
+    needed: float = 0.0  # standard errors at which it passes
 
 
 # --- the session and its engine ---------------------------------------------------------------------------------------
@@ -157,6 +161,8 @@ class ExperimentProposed(Event, frozen=True):
     title: str
     hypothesis: str = ""
     cell: dict[str, str] = {}  # factor -> level, as written in train.py
+    lines: int = 0  # of code, more than the parent
+    of: tuple[ExperimentId, ...] = ()  # a merge: the experiments whose changes it puts together
 
 
 class ProposalRejected(Event, frozen=True):
@@ -250,6 +256,15 @@ class ExperimentScreened(Event, frozen=True):
     evidence: Evidence | None = None
 
 
+class ExperimentRebased(Event, frozen=True):
+    """The baseline moved before it ran; its change is made to the present one now."""
+
+    experiment: ExperimentId
+    on: ExperimentId
+    digest: str = ""  # of the resulting train.py; "": it stays as it was, for this reason
+    reason: str = ""
+
+
 class DuplicateFound(Event, frozen=True):
     """The runs of both compute the same: what was measured counts for the twin."""
 
@@ -301,6 +316,7 @@ Known = (
     | ExperimentRetested
     | ExperimentScreened
     | DuplicateFound
+    | ExperimentRebased
     | ExperimentJudged
     | WaveAsked
     | WavePlanned

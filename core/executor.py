@@ -36,6 +36,16 @@ class Started(msgspec.Struct, frozen=True):
     at: float
 
 
+class Reported(msgspec.Struct, frozen=True):
+    """What a run says it computes, as soon as it says so; once per run, or not at all."""
+
+    run: RunId
+    at: float
+    fingerprint: str
+    exact: bool = True  # false: it covers the model alone, not what trains it
+    params_m: float | None = None
+
+
 class Progressed(msgspec.Struct, frozen=True):
     """At most one per run and second."""
 
@@ -68,7 +78,7 @@ class Synced(msgspec.Struct, frozen=True):
     """Everything that was known at the start has been reported; what follows is news."""
 
 
-Observation = FleetObserved | Started | Progressed | Ended | Absent | Synced
+Observation = FleetObserved | Started | Reported | Progressed | Ended | Absent | Synced
 
 
 class Executor(Protocol):

@@ -7,50 +7,24 @@ facts costs O(n); a single fact costs a copy of the dictionaries it touches, whi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from core import booking
 from core import events as ev
+from core.draft import Draft
 from core.ids import BASELINE, ExperimentId
-from core.ledger import book, unattended
 from core.patch import Change, digest
 from core.state import CURVE_POINTS, Experiment, Pause, Run, Spread, State, Wave
-from core.verdict import DIVERGED, MAX_BPB, MIN_RUNS, pooled
+from core.tiers import MIN_RUNS
+from core.verdict import DIVERGED, MAX_BPB, pooled
 
 _replace = msgspec.structs.replace
 
 
-class _Draft:
-    """A State being written: the same fields, mutable, private to one call of `fold`.
-
-    Dictionaries are shared with the state it came from until `own` copies the one that is about to change.
-    """
-
-    def __init__(self, state: State) -> None:
-        self.__dict__.update({name: getattr(state, name) for name in State.__struct_fields__})
-        self.owned: set[str] = set()
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any: ...
-        def __setattr__(self, name: str, value: object) -> None: ...
-
-    def own(self, name: str) -> dict[Any, Any]:
-        if name not in self.owned:
-            self.__dict__[name] = self.__dict__[name].copy()
-            self.owned.add(name)
-        mine: dict[Any, Any] = self.__dict__[name]
-        return mine
-
-    def freeze(self) -> State:
-        fields = self.__dict__.copy()
-        del fields["owned"]
-        return State(**fields)
-
-
 def fold(state: State, facts: Iterable[ev.Fact]) -> State:
-    draft = _Draft(state)
+    draft = Draft(state)
     for fact in facts:
         _apply(draft, fact)
         draft.seq += 1
@@ -58,7 +32,7 @@ def fold(state: State, facts: Iterable[ev.Fact]) -> State:
     return draft.freeze()
 
 
-def _apply(s: _Draft, fact: ev.Fact) -> None:
+def _apply(s: Draft, fact: ev.Fact) -> None:
     match fact:
         case ev.RunProgressed():
             _run_progressed(s, fact)
@@ -80,9 +54,11 @@ def _apply(s: _Draft, fact: ev.Fact) -> None:
         case ev.ExperimentRetested():
             _set(s, fact.experiment, status="retest", reason=fact.reason, evidence=fact.evidence)
         case ev.ExperimentScreened():
-            _set(s, fact.experiment, status="retest", screened=True, reason=fact.reason, evidence=fact.evidence)
+            _screened(s, fact)
         case ev.DuplicateFound():
             _duplicate(s, fact)
+        case ev.ExperimentRebased():
+            _rebased(s, fact)
         case ev.ExperimentVetoed():
             _conclude(s, fact.experiment, "vetoed", fact.reason, None)
         case ev.ExperimentPromoted():
@@ -90,6 +66,7 @@ def _apply(s: _Draft, fact: ev.Fact) -> None:
         case ev.BaselineMoved():
             _baseline_moved(s, fact)
         case ev.WaveAsked():
+            booking.accrue(s, fact.at)
             s.asked = fact
         case ev.WavePlanned():
             _wave_planned(s, fact)
@@ -98,30 +75,34 @@ def _apply(s: _Draft, fact: ev.Fact) -> None:
             if wave is not None:
                 s.own("waves")[fact.wave] = _replace(wave, rejected=wave.rejected + 1)
         case ev.ResearchFailed():
+            booking.accrue(s, fact.at)
             s.asked, s.failure, s.failures = None, fact.reason, s.failures + 1
             s.gave_up = fact.reason if fact.fatal else s.gave_up
         case ev.ResearchPaused():
+            booking.accrue(s, fact.at)
             s.pause = Pause(fact.at, fact.by, fact.reason)
         case ev.ResearchResumed():
+            booking.accrue(s, fact.at)
             s.pause = None
         case ev.StopRequested():
             s.stop = fact
         case ev.ResultImported():
+            booking.engine_gone(s, s.at)  # rows are taken in while no engine lives
             s.own("imported")[len(s.imported)] = fact
         case ev.NoteAdded():
             s.notes = (*s.notes, fact)
         case ev.LimitsSet():
             s.limits = fact
         case ev.FleetSeen():
-            _close_span(s, fact.at)
-            s.gpus = fact.gpus
+            booking.fleet_seen(s, fact)
         case ev.TiersSet():
             s.tiers = fact
         case ev.EngineStarted():
-            _engine_started(s, fact)
+            booking.engine_started(s, fact)
+            s.stop, s.asked, s.gave_up, s.failures = None, None, "", 0
         case ev.EngineStopped():
-            _close_span(s, fact.at)
-            s.engine, s.last_stop, s.stop, s.asked = None, fact, None, None
+            booking.engine_gone(s, fact.at)
+            s.last_stop, s.stop, s.asked = fact, None, None
         case ev.SessionStarted():
             _session_started(s, fact)
         case ev.CommandRefused() | ev.Unknown():
@@ -131,7 +112,7 @@ def _apply(s: _Draft, fact: ev.Fact) -> None:
 # --- the session ------------------------------------------------------------------------------------------------------
 
 
-def _session_started(s: _Draft, fact: ev.SessionStarted) -> None:
+def _session_started(s: Draft, fact: ev.SessionStarted) -> None:
     s.session, s.branch, s.commit, s.started_at = fact.session, fact.branch, fact.commit, fact.at
     s.prepare_digest, s.seed, s.simulated = fact.prepare_digest, fact.seed, fact.simulated
     s.baseline, s.lineage = BASELINE, (BASELINE,)
@@ -152,25 +133,11 @@ def _session_started(s: _Draft, fact: ev.SessionStarted) -> None:
     )
 
 
-def _engine_started(s: _Draft, fact: ev.EngineStarted) -> None:
-    _close_span(s, s.at)  # the engine before this one may have been killed: its time ends with the last fact it wrote
-    if s.last_stop is not None or s.engine is not None:
-        s.gaps = (*s.gaps, (s.span_at, fact.at))
-    s.engine, s.span_at, s.gpus = fact, fact.at, ()
-    s.stop, s.asked, s.gave_up, s.failures = None, None, "", 0
-
-
-def _close_span(s: _Draft, at: float) -> None:
-    if s.engine is not None:
-        s.capacity_s += len(s.gpus) * max(0.0, at - s.span_at)
-        s.alive_s += max(0.0, at - s.span_at)
-        s.span_at = max(at, s.span_at)
-
-
 # --- the researcher ---------------------------------------------------------------------------------------------------
 
 
-def _wave_planned(s: _Draft, fact: ev.WavePlanned) -> None:
+def _wave_planned(s: Draft, fact: ev.WavePlanned) -> None:
+    booking.accrue(s, fact.at)
     if s.asked is not None:
         s.think_s = max(0.0, fact.at - s.asked.at)
     s.asked = None
@@ -184,7 +151,7 @@ def _wave_planned(s: _Draft, fact: ev.WavePlanned) -> None:
     )
 
 
-def _proposed(s: _Draft, fact: ev.ExperimentProposed) -> None:
+def _proposed(s: Draft, fact: ev.ExperimentProposed) -> None:
     if fact.experiment in s.experiments:
         return
     s.failures = 0
@@ -197,6 +164,9 @@ def _proposed(s: _Draft, fact: ev.ExperimentProposed) -> None:
         title=fact.title,
         hypothesis=fact.hypothesis,
         cell=fact.cell,
+        lines=fact.lines,
+        of=fact.of,
+        screening=_merged(s, fact.of) if fact.of else None,
         proposed_at=fact.at,
     )
     s.own("open")[fact.experiment] = None
@@ -209,7 +179,7 @@ def _proposed(s: _Draft, fact: ev.ExperimentProposed) -> None:
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
-def _run_requested(s: _Draft, fact: ev.RunRequested) -> None:
+def _run_requested(s: Draft, fact: ev.RunRequested) -> None:
     if fact.run in s.runs:
         return
     s.own("runs")[fact.run] = Run(
@@ -222,19 +192,21 @@ def _run_requested(s: _Draft, fact: ev.RunRequested) -> None:
         requested_at=fact.at,
     )
     s.own("active")[fact.run] = None
+    booking.requested(s, fact)
     experiment = s.experiments.get(fact.experiment)
     if experiment is not None:
         status = "running" if experiment.status == "proposed" else experiment.status
         s.own("experiments")[fact.experiment] = _replace(experiment, status=status, runs=(*experiment.runs, fact.run))
 
 
-def _run_started(s: _Draft, fact: ev.RunStarted) -> None:
+def _run_started(s: Draft, fact: ev.RunStarted) -> None:
     run = s.runs.get(fact.run)
     if run is not None and run.started_at is None and run.ended_at is None:
-        s.own("runs")[fact.run] = _replace(run, started_at=fact.at, gpu=fact.gpu)
+        held_from = booking.started(s, run, fact.at)
+        s.own("runs")[fact.run] = _replace(run, started_at=fact.at, gpu=fact.gpu, held_from=held_from)
 
 
-def _run_progressed(s: _Draft, fact: ev.RunProgressed) -> None:
+def _run_progressed(s: Draft, fact: ev.RunProgressed) -> None:
     if fact.run not in s.progress:
         if fact.run not in s.active:
             return
@@ -247,7 +219,7 @@ def _run_progressed(s: _Draft, fact: ev.RunProgressed) -> None:
         s.own("curves")[fact.run] = (*curve, *[None] * (point - len(curve)), fact.loss)
 
 
-def _run_reported(s: _Draft, fact: ev.RunReported) -> None:
+def _run_reported(s: Draft, fact: ev.RunReported) -> None:
     run = s.runs.get(fact.run)
     if run is None or not fact.fingerprint:
         return
@@ -257,7 +229,7 @@ def _run_reported(s: _Draft, fact: ev.RunReported) -> None:
         s.own("fingerprints")[fact.fingerprint] = (*known, run.experiment)
 
 
-def _run_ended(s: _Draft, fact: ev.RunEnded) -> None:
+def _run_ended(s: Draft, fact: ev.RunEnded) -> None:
     run = s.runs.get(fact.run)
     if run is None or run.ended_at is not None:
         return
@@ -266,12 +238,9 @@ def _run_ended(s: _Draft, fact: ev.RunEnded) -> None:
     curve = s.curves.get(fact.run, ())
     if curve:
         s.own("curves").pop(fact.run)
-    s.own("runs")[fact.run] = _replace(run, ended_at=fact.at, result=fact, curve=curve)
+    spent_s = booking.ended(s, run, fact)
+    s.own("runs")[fact.run] = _replace(run, ended_at=fact.at, result=fact, curve=curve, spent_s=spent_s)
     s.ended += 1
-    for name, seconds in book(run, fact).items():
-        s.own("booked")[name] = s.booked.get(name, 0.0) + seconds
-    if run.started_at is not None:
-        s.capacity_s += unattended(s.gaps, run.started_at, fact.at)
     if fact.outcome == "finished" and fact.val_bpb is not None and 0 < fact.val_bpb < MAX_BPB:
         _score(s, run, fact.val_bpb, fact.at)
         s.corpus = s.corpus or fact.corpus
@@ -279,7 +248,7 @@ def _run_ended(s: _Draft, fact: ev.RunEnded) -> None:
         _requeue(s, run.experiment)
 
 
-def _requeue(s: _Draft, name: ExperimentId) -> None:
+def _requeue(s: Draft, name: ExperimentId) -> None:
     """A run that says nothing about its experiment leaves it where it was: waiting for a first run."""
     experiment = s.experiments.get(name)
     if experiment is None or experiment.status != "running":
@@ -292,7 +261,7 @@ def _finished(run: Run) -> bool:
     return run.result is not None and run.result.outcome in ("finished", "crashed")
 
 
-def _score(s: _Draft, run: Run, val_bpb: float, at: float) -> None:
+def _score(s: Draft, run: Run, val_bpb: float, at: float) -> None:
     """One seed that diverges says nothing of the noise of those that do not; a baseline's runs always count."""
     experiment = s.experiments.get(run.experiment)
     key = ((experiment and experiment.twin) or run.experiment, run.gpu_type)
@@ -311,13 +280,17 @@ def _score(s: _Draft, run: Run, val_bpb: float, at: float) -> None:
 # --- verdicts ---------------------------------------------------------------------------------------------------------
 
 
-def _set(s: _Draft, name: ExperimentId, **fields: Any) -> None:
+def _set(s: Draft, name: ExperimentId, **fields: Any) -> None:
     experiment = s.experiments.get(name)
     if experiment is not None and experiment.is_open:
         s.own("experiments")[name] = _replace(experiment, **fields)
 
 
-def _conclude(s: _Draft, name: ExperimentId, status: str, reason: str, evidence: ev.Evidence | None) -> None:
+def _screened(s: Draft, fact: ev.ExperimentScreened) -> None:
+    _set(s, fact.experiment, status="retest", reason=fact.reason, evidence=fact.evidence, screening=fact.evidence)
+
+
+def _conclude(s: Draft, name: ExperimentId, status: str, reason: str, evidence: ev.Evidence | None) -> None:
     """The first verdict counts: a veto beats a late success, and a repeated fact changes nothing."""
     experiment = s.experiments.get(name)
     if experiment is None or not experiment.is_open:
@@ -327,14 +300,47 @@ def _conclude(s: _Draft, name: ExperimentId, status: str, reason: str, evidence:
     s.own("counts")[status] = s.counts.get(status, 0) + 1
     if status == "kept":
         s.own("uncommitted")[name] = None
+    elif len(experiment.of) > 1:
+        _split(s, experiment.of)
 
 
-def _duplicate(s: _Draft, fact: ev.DuplicateFound) -> None:
+def _rebased(s: Draft, fact: ev.ExperimentRebased) -> None:
+    experiment = s.experiments.get(fact.experiment)
+    if experiment is None or experiment.runs or fact.on not in s.sources:
+        return
+    if fact.digest:
+        s.own("digests").setdefault(fact.digest, fact.experiment)
+        experiment = _replace(experiment, parent=fact.on, digest=fact.digest)
+    s.own("experiments")[fact.experiment] = _replace(experiment, rebased=fact.on)
+
+
+def _merged(s: Draft, names: tuple[ExperimentId, ...]) -> ev.Evidence | None:
+    """Closes the parts of a merge; returns the weakest evidence among them, which the merge starts with."""
+    s.merges += 1
+    found = [experiment for name in names if (experiment := s.experiments.get(name)) is not None]
+    for experiment in found:
+        _conclude(s, experiment.id, "merged", "put together with others on top of the baseline", None)
+    screenings = [experiment.screening for experiment in found if experiment.screening is not None]
+    return min(screenings, key=lambda evidence: evidence.log_evidence, default=None)
+
+
+def _split(s: Draft, names: tuple[ExperimentId, ...]) -> None:
+    """A merge of several did not hold: each of its parts is open again."""
+    for name in names:
+        experiment = s.experiments.get(name)
+        if experiment is not None and experiment.status == "merged":
+            s.own("counts")["merged"] -= 1
+            s.own("open")[name] = None
+            s.own("experiments")[name] = _replace(experiment, status="retest", alone=True)
+
+
+def _duplicate(s: Draft, fact: ev.DuplicateFound) -> None:
     """Its scores become the twin's, as replicates."""
     experiment = s.experiments.get(fact.experiment)
     if experiment is None or not experiment.is_open or fact.twin not in s.experiments or fact.twin == fact.experiment:
         return
     _conclude(s, fact.experiment, "duplicate", fact.reason, None)
+    booking.repeated(s, fact.experiment)
     s.own("experiments")[fact.experiment] = _replace(s.experiments[fact.experiment], twin=fact.twin)
     for (name, gpu_type), scores in list(s.scores.items()):
         if name == fact.experiment:
@@ -342,7 +348,7 @@ def _duplicate(s: _Draft, fact: ev.DuplicateFound) -> None:
             s.own("scores")[fact.twin, gpu_type] = (*s.scores.get((fact.twin, gpu_type), ()), *scores)
 
 
-def _promoted(s: _Draft, fact: ev.ExperimentPromoted) -> None:
+def _promoted(s: Draft, fact: ev.ExperimentPromoted) -> None:
     experiment = s.experiments.get(fact.experiment)
     if experiment is None:
         return
@@ -354,7 +360,7 @@ def _promoted(s: _Draft, fact: ev.ExperimentPromoted) -> None:
     s.own("experiments")[experiment.id] = _replace(experiment, promoted=True)
 
 
-def _baseline_moved(s: _Draft, fact: ev.BaselineMoved) -> None:
+def _baseline_moved(s: Draft, fact: ev.BaselineMoved) -> None:
     s.own("uncommitted").pop(fact.experiment, None)
     s.own("sources")[fact.experiment] = fact.source
     if fact.experiment not in s.lineage:

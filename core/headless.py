@@ -25,7 +25,7 @@ from core.views import best, estimate, proposed, remaining
 Say = Callable[[str], None]
 
 PROGRESS_EVERY_S = 10.0
-QUIET = (ev.RunProgressed, ev.RunStarted, ev.RunRequested, ev.WaveAsked, ev.Unknown)
+QUIET = (ev.RunProgressed, ev.RunStarted, ev.RunReported, ev.RunRequested, ev.TiersSet, ev.WaveAsked, ev.Unknown)
 TAIL_LINES = 6
 AT_ONCE = 500  # facts
 
@@ -40,13 +40,13 @@ def line(fact: ev.Fact, state: State) -> str:
 def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is the point
     match fact:
         case ev.SessionStarted(session=name, branch=branch, commit=commit):
-            return f"session {name} from {commit}; what is kept goes to branch {branch}"
+            return f"{marked(state)}session {name} from {commit}; what is kept goes to branch {branch}"
         case ev.EngineStarted(executor=executor, researcher=researcher, pid=pid):
             who = f"{researcher} researcher, {executor} executor"
-            return f"engine started (pid {pid}): {who}; limits of the session: {_limits(state.limits)}"
+            return f"{marked(state)}engine started (pid {pid}): {who}; limits of the session: {_limits(state.limits)}"
         case ev.EngineStopped(reason=reason):
             more = "; a larger --max-experiments, or none, goes on" if remaining(state) == 0 else ""
-            return f"engine stopped: {reason}{more}"
+            return f"{marked(state)}engine stopped: {reason}{more}"
         case ev.LimitsSet():
             return f"limits of the session: {_limits(fact)}"
         case ev.FleetSeen(gpus=gpus):
@@ -64,6 +64,14 @@ def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is
             return _ended(fact, state)
         case ev.ExperimentRetested(experiment=name, reason=reason):
             return f"{name} ? run again: {reason}"
+        case ev.ExperimentScreened(experiment=name, reason=reason):
+            return f"{name} ↑ to the validation tier: {reason}"
+        case ev.ExperimentRebased(experiment=name, on=on, digest=digest, reason=reason):
+            return f"{name} {'is made on top of' if digest else 'cannot be made on top of'} {on}: {reason}"
+        case ev.DuplicateFound(experiment=name, twin=twin, reason=reason):
+            return f"{name} = duplicate of {twin}: {reason}"
+        case ev.RunStopped(run=name, reason=reason):
+            return f"{name} is stopped early: {reason}"
         case ev.ExperimentJudged(experiment=name, verdict=verdict, reason=reason):
             return f"{name} {GLYPHS[verdict]} {verdict}: {reason}"
         case ev.BaselineMoved(experiment=name, commit=commit):
@@ -85,6 +93,11 @@ def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is
         case ev.ResultImported(commit=commit, status=status, description=description):
             return f"imported {commit} ({status}): {description}"
     return ""
+
+
+def marked(state: State) -> str:
+    """What a line begins with that could be taken for something real."""
+    return "SIMULATED " if state.simulated else ""
 
 
 GLYPHS = {"kept": "✓", "discarded": "·", "crashed": "✗", "vetoed": "⊘"}
@@ -137,7 +150,7 @@ def progress(state: State) -> str:
     score = f" · best {champion.mean:.4f} ({champion.experiment})" if champion else ""
     limit = state.limits.max_experiments
     count = f"{proposed(state) - len(state.open)}{f'/{limit}' if limit else ''} experiments done"
-    return f"running {running}{more} | {count}{score}"
+    return f"{marked(state)}running {running}{more} | {count}{score}"
 
 
 def _running(state: State, run: RunId) -> str:

@@ -18,6 +18,12 @@ def experiment_id(number: int) -> ExperimentId:
     return ExperimentId(f"e{number}")
 
 
+def number(name: ExperimentId) -> int:
+    """Its place in the order of proposal; −1 for a name that is none."""
+    digits = name[1:]
+    return int(digits) if digits.isdecimal() else -1
+
+
 def wave_id(number: int) -> WaveId:
     return WaveId(f"w{number}")
 

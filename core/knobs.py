@@ -11,21 +11,20 @@ from __future__ import annotations
 import ast
 import difflib
 import math
-import operator
 import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 
 import msgspec
 
 from core.errors import PatchError
+from core.literals import MAX_BITS
+from core.literals import NotLiteral as NotLiteral
+from core.literals import Value as Value
+from core.literals import literal as literal
 
-Scalar = bool | int | float | str | None
-Value = Scalar | tuple[object, ...] | list[object]
-
-MAX_BITS = 4096  # of an integer; keeps 9**9**9 from being computed
-MAX_DEPTH = 60  # of a nested expression
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # what parsing raises (ValueError: NUL, surrogates)
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -46,10 +45,6 @@ class Knob(msgspec.Struct, frozen=True):
     comment: str
 
 
-class NotLiteral(ValueError):  # noqa: N818  reads as the sentence it is
-    """The expression is not made of literals alone, or its value is absurd (too large, not finite)."""
-
-
 class _Place(msgspec.Struct, frozen=True):
     knob: Knob
     start: int  # of the value, in characters
@@ -67,9 +62,38 @@ def parse(source: str) -> ast.Module:
 def find(source: str) -> tuple[Knob, ...]:
     """The knobs in the order of the source; none if the source does not parse."""
     try:
-        return tuple(place.knob for place in _places(source, parse(source)))
+        return tuple(place.knob for place in _located(source))
     except UNPARSABLE:
         return ()
+
+
+def variant(source: str, parent: str) -> dict[str, Knob] | None:
+    """The constants that a source sets differently, by name, if it differs from its parent in nothing else.
+
+    None if it does or may. Compares line by line and parses only lines that differ: a line that is a whole assignment
+    of a literal in both, to the same constant, leaves the meaning of every other line as it was.
+    """
+    places = {knob.line: knob.name for knob in find(parent)}
+    new, old = source.split("\n"), parent.split("\n")
+    if len(new) != len(old):
+        return None
+    changed: dict[str, Knob] = {}
+    for number, (after, before) in enumerate(zip(new, old, strict=True), 1):
+        if after != before:
+            knob = _alone(after)
+            if knob is None or _alone(before) is None or places.get(number) != knob.name:
+                return None
+            changed[knob.name] = msgspec.structs.replace(knob, line=number)
+    return changed
+
+
+def _alone(line: str) -> Knob | None:
+    """The knob of a line that holds one plain assignment and nothing else."""
+    try:
+        found, body = find(line), parse(line).body
+    except UNPARSABLE:
+        return None
+    return found[0] if len(found) == len(body) == 1 and isinstance(body[0], ast.Assign) else None
 
 
 def settings(source: str, values: Mapping[str, str]) -> str:
@@ -78,17 +102,21 @@ def settings(source: str, values: Mapping[str, str]) -> str:
     Only the spaces before a trailing comment may change, where the comment is aligned with a neighbour's. Raises
     PatchError for a name that is no knob and for a text that is not a literal.
     """
-    tree = _parsed(source)
-    places = {place.knob.name: place for place in _places(source, tree)}
+    try:
+        places = {place.knob.name: place for place in _located(source)}
+    except UNPARSABLE as error:
+        raise PatchError(f"train.py does not parse ({error}), so no constant can be set; mend it first.") from error
     for name in values:
         if name not in places:
-            raise PatchError(_why_absent(name, tree, places))
+            raise PatchError(_why_absent(name, parse(source), places))
     wanted = {name: _literal_text(name, text) for name, text in values.items()}
     result, marks = source, {place.comment for place in places.values()}
     for name in sorted(wanted, key=lambda name: places[name].start, reverse=True):
         result = _set(result, places[name], wanted[name], marks)
     before = {name: place.knob.text for name, place in places.items()}
-    if {knob.name: knob.text for knob in find(result)} != before | wanted:
+    known = variant(result, source)
+    after = {knob.name: knob.text for knob in (find(result) if known is None else known.values())}
+    if (before if known is not None else {}) | after != before | wanted:
         raise PatchError(f"Setting {', '.join(wanted)} would change more of train.py than that; use an edit instead.")
     return result
 
@@ -99,24 +127,6 @@ def value_of(text: str) -> Value:
         return literal(_statement(text).value)
     except (*UNPARSABLE, NotLiteral) as error:
         raise PatchError(f"{_short(text)} is not a literal such as 8, 2**19 or (0.8, 0.95).") from error
-
-
-def literal(node: ast.expr, depth: int = 0) -> Value:
-    """The value of a syntax tree made of literals and arithmetic; raises NotLiteral."""
-    if depth > MAX_DEPTH:
-        raise NotLiteral("nested too deeply")
-    match node:
-        case ast.Constant(value=value):
-            return _sane(value)
-        case ast.Tuple(elts=elements):
-            return tuple(literal(element, depth + 1) for element in elements)
-        case ast.List(elts=elements):
-            return [literal(element, depth + 1) for element in elements]
-        case ast.UnaryOp(op=op, operand=operand):
-            return _compute(_UNARY.get(type(op)), literal(operand, depth + 1))
-        case ast.BinOp(left=left, op=op, right=right):
-            return _compute(_BINARY.get(type(op)), literal(left, depth + 1), literal(right, depth + 1))
-    raise NotLiteral(type(node).__name__)
 
 
 def render(value: object, like: str = "") -> str:
@@ -138,6 +148,11 @@ def render(value: object, like: str = "") -> str:
 
 
 # -- finding ---------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=128)  # a wave's experiments share their parent, and each source is looked at more than once
+def _located(source: str) -> tuple[_Place, ...]:
+    return tuple(_places(source, parse(source)))
 
 
 def _places(source: str, tree: ast.Module) -> Iterator[_Place]:
@@ -210,13 +225,6 @@ def _skip_blank(source: str, start: int) -> int:
 # -- setting ---------------------------------------------------------------------------------------------------------
 
 
-def _parsed(source: str) -> ast.Module:
-    try:
-        return parse(source)
-    except UNPARSABLE as error:
-        raise PatchError(f"train.py does not parse ({error}), so no constant can be set; mend it first.") from error
-
-
 def _statement(text: str) -> ast.Assign:
     """The single statement `X = text`, whose whole right side is the text: no comment, no second statement."""
     source = f"X = {text}"
@@ -263,54 +271,6 @@ def _why_absent(name: str, tree: ast.Module, known: Iterable[str]) -> str:
 def _short(text: str) -> str:
     flat = text.strip()
     return repr(flat if len(flat) <= 60 else flat[:59] + "…")
-
-
-# -- values ----------------------------------------------------------------------------------------------------------
-
-
-def _sane(value: object) -> Scalar:
-    match value:
-        case bool() | None | str():
-            return value
-        case int() if value.bit_length() <= MAX_BITS:
-            return value
-        case float() if math.isfinite(value):
-            return value
-    raise NotLiteral("not a number, a string, True, False or None")
-
-
-def _compute(function: Callable[..., object] | None, *operands: Value) -> Scalar:
-    if function is None or not all(isinstance(operand, int | float) for operand in operands):
-        raise NotLiteral("not arithmetic on numbers")
-    try:
-        return _sane(function(*operands))
-    except ArithmeticError as error:
-        raise NotLiteral("no value") from error
-
-
-def _power(base: float, exponent: float) -> object:
-    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * abs(exponent) > MAX_BITS:
-        raise NotLiteral("too large")
-    return base**exponent
-
-
-def _shift(value: float, places: float) -> object:
-    if not (isinstance(value, int) and isinstance(places, int) and 0 <= places <= MAX_BITS):
-        raise NotLiteral("not a shift")
-    return value << places
-
-
-_UNARY: dict[type[ast.unaryop], Callable[..., object]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
-_BINARY: dict[type[ast.operator], Callable[..., object]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: _power,
-    ast.LShift: _shift,
-}
 
 
 # -- rendering -------------------------------------------------------------------------------------------------------

@@ -1,44 +1,80 @@
-"""Every GPU-second booked to what it was spent on.
+"""Every GPU-second booked to what it was spent on, once.
 
-The categories: training, start-up and evaluation of first runs; replicate (a run that repeats a configuration, for
-noise or confirmation, as a whole); crash; cancelled (vetoed or stopped); idle (a GPU was there and no run of ours on
-it). They sum to GPUs × time with an engine. Knows shapes of state and results; not who asks.
+A run is booked when it ends; a GPU that no run of ours holds is booked as time passes, by what keeps it free. The
+columns sum to `capacity`: the fleet, or the runs of ours where those are more, over the time with an engine, and what
+runs used while there was none. Knows shapes of state and results; `core.booking` keeps the sums as facts pass.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Literal
+
 from core.events import RunEnded
-from core.state import Run, State
+from core.state import Holders, Run, State, Status
 
-CATEGORIES = ("training", "start-up", "evaluation", "replicate", "crash", "cancelled", "running", "idle")
+Column = Literal[
+    "training",
+    "replicate",
+    "running",
+    "start-up",
+    "evaluation",
+    "crash",
+    "duplicate",
+    "vetoed",
+    "stopped",
+    "cancelled",
+    "waiting for ideas",
+    "queue",
+    "paused",
+    "other users",
+    "idle",
+]
+GROUPS: dict[str, tuple[Column, ...]] = {
+    "useful": ("training", "replicate", "running"),
+    "overhead": ("start-up", "evaluation"),
+    "waste": ("crash", "duplicate", "vetoed", "stopped", "cancelled"),
+    "no run": ("waiting for ideas", "queue", "paused", "other users", "idle"),
+}
+COLUMNS: tuple[Column, ...] = tuple(name for group in GROUPS.values() for name in group)
 
 
-def book(run: Run, ended: RunEnded) -> dict[str, float]:
-    """GPU-seconds of one ended run by category; they sum to the time from its start to its end."""
-    if run.started_at is None:
-        return {}
-    spent = max(0.0, ended.at - run.started_at)
-    if ended.outcome == "cancelled":
-        return {"cancelled": spent}
-    if ended.outcome != "finished":
-        return {"crash": spent}
-    if run.purpose != "first":
-        return {"replicate": spent}
-    return _parts(run, ended, spent)
+def book(run: Run, ended: RunEnded, spent: float, status: Status | None) -> dict[Column, float]:
+    """GPU-seconds of an ended run by column; they sum to `spent`. `status` is its experiment's when it ended.
+
+    A finished run of a duplicate is a replicate of the twin, because its score counts there; any other is waste.
+    """
+    if run.stopped and ended.outcome != "finished":
+        return {"stopped": spent}
+    if status == "vetoed":
+        return {"vetoed": spent}
+    if ended.outcome == "finished":
+        again = run.purpose != "first" or status == "duplicate"
+        return {"replicate": spent} if again else _parts(run, ended, spent)
+    if status == "duplicate":
+        return {"duplicate": spent}
+    return {"cancelled" if ended.outcome == "cancelled" else "crash": spent}
 
 
-def _parts(run: Run, ended: RunEnded, spent: float) -> dict[str, float]:
-    """By what the trainer reports; where it does not say, by when its first progress was seen."""
-    if ended.startup_s is not None and ended.eval_s is not None:
-        evaluation = min(ended.eval_s, spent)
-        startup = min(ended.startup_s, spent - evaluation)
-        training = spent - evaluation - startup
+def _parts(run: Run, ended: RunEnded, spent: float) -> dict[Column, float]:
+    """By what the trainer reports. Start-up is what is neither training nor evaluation: the process, imports, its end.
+
+    A trainer that reports more than passed is scaled down to it. One that does not report its start-up has it until
+    the first progress seen, and evaluates for the rest.
+    """
+    before = max(0.0, (run.training_at or 0.0) - (run.started_at or 0.0)) if run.training_at else 0.0
+    startup = before if ended.startup_s is None else ended.startup_s
+    if ended.training_s is None:
+        evaluation = min(ended.eval_s or 0.0, spent)
+        startup = min(startup, spent - evaluation)
+        return {"start-up": startup, "evaluation": evaluation, "training": spent - evaluation - startup}
+    training = min(ended.training_s, spent)
+    if ended.eval_s is None:
+        evaluation = max(0.0, spent - training - startup) if run.training_at or ended.startup_s is not None else 0.0
     else:
-        first = max(0.0, run.training_at - run.started_at) if run.training_at and run.started_at else 0.0
-        training = min(spent - min(first, spent) if ended.training_s is None else ended.training_s, spent)
-        startup = min(first, spent - training) if run.training_at else spent - training
-        evaluation = spent - training - startup
-    return {"start-up": startup, "evaluation": evaluation, "training": training}
+        share = min(1.0, spent / total) if (total := ended.training_s + ended.eval_s + startup) > 0 else 0.0
+        training, evaluation = ended.training_s * share, ended.eval_s * share
+    return {"start-up": max(0.0, spent - training - evaluation), "evaluation": evaluation, "training": training}
 
 
 def unattended(gaps: tuple[tuple[float, float], ...], start: float, end: float) -> float:
@@ -51,18 +87,54 @@ def unattended(gaps: tuple[tuple[float, float], ...], start: float, end: float) 
     return total
 
 
-def ledger(state: State, now: float) -> dict[str, float]:
-    """GPU-seconds of the session up to `now`, by category.
+def vacancy(holders: Iterable[Holders]) -> tuple[int, int, int, int]:
+    """GPUs: there in all, held by others, wanted by a requested run, and neither. A run of ours comes before others."""
+    there = others = queue = free = 0
+    for holder in holders:
+        left = holder.gpus - holder.runs
+        if left <= 0:
+            there += holder.runs
+            continue
+        there += holder.gpus
+        taken = min(left, holder.others)
+        left -= taken
+        asked = min(left, holder.queued)
+        others, queue, free = others + taken, queue + asked, free + left - asked
+    return there, others, queue, free
 
-    They sum to the GPU-seconds at hand: fleet size × time with an engine, and what runs used while there was none.
-    """
-    until = max(now, state.span_at) if state.is_live else state.span_at
-    capacity = state.capacity_s + len(state.gpus) * (until - state.span_at) * state.is_live
-    running = 0.0
-    for at in filter(None, (state.runs[run].started_at for run in state.active)):
-        running += max(0.0, until - at)
-        capacity += unattended(state.gaps, at, until)
-    booked = {name: state.booked.get(name, 0.0) for name in CATEGORIES[:-2]}
-    booked["running"] = running
-    booked["idle"] = max(0.0, capacity - sum(booked.values()))
-    return booked
+
+def why_free(*, paused: bool, asked: bool) -> Column:
+    """The column of a GPU that no run of ours holds or waits for, and nobody else has."""
+    return "paused" if paused else "waiting for ideas" if asked else "idle"
+
+
+def ledger(state: State, now: float) -> dict[Column, float]:
+    """GPU-seconds of the session up to `now`, by column; all are there, and they sum to `capacity(state, now)`."""
+    span = _open_span(state, now)
+    columns: dict[Column, float] = {name: state.booked.get(name, 0.0) for name in COLUMNS}
+    _, others, queue, free = vacancy(state.holders.values())
+    columns["other users"] += others * span
+    columns["queue"] += queue * span
+    columns[why_free(paused=state.pause is not None, asked=state.asked is not None)] += free * span
+    columns["running"] = sum(state.alive_s + span - run.held_from + _apart(state, run, span) for run in _held(state))
+    return columns
+
+
+def capacity(state: State, now: float) -> float:
+    """GPU-seconds that were there up to `now`: fleet × time while an engine is alive, and runs that outlived one."""
+    span = _open_span(state, now)
+    there = vacancy(state.holders.values())[0]
+    return state.capacity_s + there * span + sum(_apart(state, run, span) for run in _held(state))
+
+
+def _open_span(state: State, now: float) -> float:
+    return max(0.0, now - state.span_at) if state.is_live else 0.0
+
+
+def _held(state: State) -> Iterable[Run]:
+    return (run for name in state.active if (run := state.runs[name]).started_at is not None)
+
+
+def _apart(state: State, run: Run, span: float) -> float:
+    assert run.started_at is not None  # noqa: S101  `_held` yields no other
+    return unattended(state.gaps, run.started_at, state.span_at + span)

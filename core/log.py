@@ -199,8 +199,10 @@ class Log:
     Use as an async context manager inside a task group that runs `committer()`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_durable: bool = True) -> None:
+        """`is_durable`: what was committed outlives a power failure; a simulated session can do without."""
         self.path = path
+        self._synchronous = "full" if is_durable else "off"
         self.seq = 0
         self._pending: list[tuple[int, bytes, asyncio.Future[None]]] = []
         self._answers: list[tuple[str, int]] = []
@@ -216,7 +218,7 @@ class Log:
         self._inode = self.path.stat().st_ino
         self._db = await aiosqlite.connect(self.path, isolation_level=None, timeout=5)
         await self._db.execute("pragma journal_mode=wal")
-        await self._db.execute("pragma synchronous=full")
+        await self._db.execute(f"pragma synchronous={self._synchronous}")
         return facts
 
     def append(self, fact: events.Known) -> asyncio.Future[None]:
@@ -277,7 +279,8 @@ class Log:
         try:
             await self._db.execute("begin immediate")
             await self._db.executemany("insert into events values (?, ?)", [row[:2] for row in facts])
-            await self._db.executemany("update commands set answer = ? where number = ?", answers)
+            if answers:
+                await self._db.executemany("update commands set answer = ? where number = ?", answers)
             if beat:
                 await self._db.execute("insert or replace into engine values (1, ?, ?, ?)", beat)
             await self._db.execute("commit")

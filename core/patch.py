@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import difflib
-import hashlib
 import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -17,6 +16,8 @@ import msgspec
 
 from core import knobs
 from core.errors import PatchError
+from core.literals import has_text
+from core.shapes import digest as digest
 
 MAX_BYTES = 2_000_000
 SEED_VARIABLE = "AUTORESEARCH_SEED"
@@ -63,29 +64,26 @@ def check(source: str, parent: str) -> str | None:
     """Why this train.py must not run, as one sentence; None if it may."""
     if len(source.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         return f"train.py is larger than {MAX_BYTES // 1_000_000} MB; keep data out of it."
-    if reason := _does_not_compile(source):
+    numbers = _differs_in_numbers(source, parent)
+    if reason := _does_not_compile(parent if numbers else source):
         return reason
-    if digest(source) == digest(parent):
+    if digest(source, like=parent) == digest(parent):
         return "train.py does the same as its parent: nothing but comments or layout differs."
     try:
-        new, old = _facts(source), _facts(parent)
+        old = _facts(parent)
+        new = old if numbers else _facts(source)
     except knobs.UNPARSABLE:
         return None  # the parent does not parse, so there is nothing that it kept
     return next((reason for rule in RULES if (reason := rule(new, old))), None)
 
 
-@lru_cache(maxsize=32)  # a wave's experiments share their parent
-def digest(source: str) -> str:
-    """16 hex digits that are equal for sources that do the same: comments, layout, docstrings and `2**4` for `16`
-    do not count. The same on every Python version. A source that does not parse is told apart by its text."""
-    try:
-        shape = _shape(knobs.parse(source))
-    except knobs.UNPARSABLE:
-        shape = iter([source])
-    sha = hashlib.sha256()
-    for part in shape:
-        sha.update(part.encode("utf-8", "surrogatepass") + b"\0")
-    return sha.hexdigest()[:16]
+def _differs_in_numbers(source: str, parent: str) -> bool:
+    """Whether only constants differ and no text among them: then it compiles and names what its parent does."""
+    changed = knobs.variant(source, parent)
+    before = {knob.name: knob for knob in knobs.find(parent)}
+    return changed is not None and not any(
+        has_text(knob.value) for name in changed for knob in (changed[name], before[name])
+    )
 
 
 def diff(old: str, new: str, *, context: int = 3, name: str = "train.py") -> str:
@@ -166,6 +164,7 @@ def _nearest(source: str, search: str) -> str:
 # -- checking --------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=32)
 def _does_not_compile(source: str) -> str | None:
     try:
         tree = knobs.parse(source)
@@ -284,40 +283,6 @@ RULES: tuple[Callable[[_Facts, _Facts], str | None], ...] = (
 
 
 # -- telling apart and showing ---------------------------------------------------------------------------------------
-
-
-def _shape(tree: ast.AST) -> Iterator[str]:
-    """The tree as a flat text, without positions, bare strings and empty fields; arithmetic on numbers is done."""
-    waiting: list[object] = [tree]
-    while waiting:
-        item = waiting.pop()
-        match item:
-            case ast.Expr(value=ast.Constant()):
-                continue  # a docstring, or a literal that does nothing
-            case ast.Constant(value=value):
-                yield _token(value)
-            case ast.BinOp() | ast.UnaryOp() if (number := _number(item)) is not None:
-                yield number
-            case ast.AST():
-                fields = [(name, value) for name, value in ast.iter_fields(item) if value not in (None, [])]
-                waiting.append(")")
-                waiting.extend(part for name, value in reversed(fields) for part in (value, f"{name}="))
-                yield f"({type(item).__name__}"
-            case list():
-                waiting.extend(["]", *reversed(item), "["])
-            case _:
-                yield str(item)
-
-
-def _number(node: ast.expr) -> str | None:
-    try:
-        return _token(knobs.literal(node))
-    except knobs.NotLiteral:
-        return None
-
-
-def _token(value: object) -> str:
-    return hex(value) if type(value) is int else repr(value)  # repr refuses integers of more than 4,300 digits
 
 
 def _matcher(before: list[str], after: list[str]) -> difflib.SequenceMatcher[str]:

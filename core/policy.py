@@ -9,39 +9,53 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from statistics import fmean
-from zlib import crc32
 
 import msgspec
 
-from core.events import Evidence, FinalVerdict, Purpose, Tier
-from core.ids import ExperimentId, RunId, run_id
+from core.duplicates import LATE, duplicates
+from core.events import Evidence, FinalVerdict
+from core.hopeless import hopeless
+from core.ids import ExperimentId, RunId, WaveId
+from core.merging import is_free, mergeable, rebasable
+from core.placement import Launch as Launch
+from core.placement import Retests, launches
 from core.state import Experiment, State
+from core.tiers import MAX_FAILED, agreement, is_stuck
 from core.verdict import (
-    MAX_FAILED,
-    MIN_RUNS,
     Final,
+    Passed,
     Retest,
     Rules,
-    attempts,
-    baseline_runs,
-    counts,
     judge,
     measured_on,
-    most_attempts,
     sigmas,
 )
 from core.views import elapsed, free, proposed, queued, remaining
 
-CANDIDATES = 2  # experiments confirmed at a time, the most promising first
+CANDIDATES = 2  # cells of one design that are confirmed at a time, the most promising first
 RIVALS = 4.0  # standard errors by which the second may look worse: beyond that the first settles it
+TOP = 3  # of one designed wave on the validation tier at a time
 FAILED = ("crashed", "lost")
 QUICK = 0.1  # of a run's duration: an answer that takes less is asked for when a GPU is free
-PATIENCE_S = 1.0  # a researcher that answers within this gets its answer launched, not replicates
-SPARE_REPLICATES = 8  # of the baseline on one GPU type, when there is nothing better to run
+EARLY = 1.2  # times the time that the last answer took, plus
+EARLY_S = 5.0
 
 
 class Cancel(msgspec.Struct, frozen=True):
     run: RunId
+
+
+class StopRun(msgspec.Struct, frozen=True):
+    """Record that a run is hopeless; it is cancelled then."""
+
+    run: RunId
+    reason: str
+
+
+class Duplicate(msgspec.Struct, frozen=True):
+    experiment: ExperimentId
+    twin: ExperimentId
+    reason: str
 
 
 class Judge(msgspec.Struct, frozen=True):
@@ -49,6 +63,14 @@ class Judge(msgspec.Struct, frozen=True):
     verdict: FinalVerdict
     reason: str
     evidence: Evidence | None
+
+
+class Screen(msgspec.Struct, frozen=True):
+    """Record that an experiment passed the screening tier."""
+
+    experiment: ExperimentId
+    reason: str
+    evidence: Evidence
 
 
 class AskAgain(msgspec.Struct, frozen=True):
@@ -59,17 +81,20 @@ class AskAgain(msgspec.Struct, frozen=True):
     evidence: Evidence | None
 
 
+class Rebase(msgspec.Struct, frozen=True):
+    """Make its change to the present baseline: it has not run, and its own is one no more."""
+
+    experiment: ExperimentId
+
+
+class Merge(msgspec.Struct, frozen=True):
+    """Put proven ideas together on top of the present baseline."""
+
+    experiments: tuple[ExperimentId, ...]
+
+
 class Commit(msgspec.Struct, frozen=True):
     experiment: ExperimentId
-
-
-class Launch(msgspec.Struct, frozen=True, kw_only=True):
-    run: RunId
-    experiment: ExperimentId
-    gpu_type: str
-    seed: int
-    tier: Tier = "screen"
-    purpose: Purpose = "first"
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -81,18 +106,17 @@ class Finish(msgspec.Struct, frozen=True):
     exit_code: int = 0
 
 
-Retests = list[tuple[Retest, Experiment]]
-Move = Cancel | Judge | AskAgain | Commit | Launch | Ask | Finish
+Move = Cancel | StopRun | Duplicate | Judge | Screen | AskAgain | Rebase | Merge | Commit | Launch | Ask | Finish
 
 
 def plan(state: State, rules: Rules, now: float) -> tuple[Move, ...]:
     if not state.is_live or not state.session:
         return ()
-    broken = _baseline_broken(state, rules)
+    broken = _baseline_broken(state)
     reason, code = (broken, 3) if broken else _why_stop(state, now)
     moves: list[Move] = [Cancel(run) for run in _to_cancel(state, all_runs=bool(broken) or _stop_now(state))]
-    judged, retests = _judgements(state, rules)
-    if judged:  # they are recorded first; what follows from them is planned on the next call
+    judged, retests = _recorded_first(state, rules)
+    if judged:  # what follows from them is planned on the next call
         return (*moves, *judged)
     moves += [Commit(name) for name in list(state.uncommitted)[:1]]
     if reason:
@@ -100,11 +124,22 @@ def plan(state: State, rules: Rules, now: float) -> tuple[Move, ...]:
         return (*moves, Finish(reason, code)) if idle else tuple(moves)
     if state.pause is None:
         room = free(state)
-        moves += _launches(state, rules, room, [] if state.uncommitted else _rivals(state, retests), now)
-        moves += [] if state.uncommitted else _ask(state, room, now)  # the baseline is about to move
+        moves += launches(state, rules, room, [] if state.uncommitted else _rivals(state, retests), now)
+        moves += [] if state.uncommitted else _ask(state, rules, room, now)  # the baseline is about to move
     if not moves and not state.active and not state.open and not state.uncommitted:
         moves += _ended(state)
     return tuple(moves)
+
+
+def _recorded_first(state: State, rules: Rules) -> tuple[list[Move], Retests]:
+    """What the results so far come to, and the experiments that want another run."""
+    found: list[Move] = [Duplicate(*each) for each in duplicates(state)]
+    if rules.early_stop:
+        found += [StopRun(run, reason) for run, reason in hopeless(state)]
+    if not state.uncommitted:
+        found += [Rebase(name) for name in rebasable(state)]
+        found += [Merge(names) for names in [mergeable(state)] if names]
+    return (found, []) if found else _judgements(state, rules)
 
 
 # --- stopping ---------------------------------------------------------------------------------------------------------
@@ -115,12 +150,19 @@ def _stop_now(state: State) -> bool:
 
 
 def _to_cancel(state: State, *, all_runs: bool) -> Iterator[RunId]:
-    for run in state.active:
-        if all_runs or state.experiments[state.runs[run].experiment].status == "vetoed":
-            yield run
+    for run in (state.runs[name] for name in state.active):
+        status = state.experiments[run.experiment].status
+        if all_runs or status == "vetoed" or run.stopped or (status == "duplicate" and not _is_late(state, run.id)):
+            yield run.id
 
 
-def _baseline_broken(state: State, rules: Rules) -> str:
+def _is_late(state: State, run: RunId) -> bool:
+    """Too far on to be stopped for what it cost already."""
+    progress = state.progress.get(run)
+    return progress is not None and (progress.fraction or 0.0) > LATE
+
+
+def _baseline_broken(state: State) -> str:
     """Why no change can be judged: the baseline failed too often under this engine. "" if it may still work."""
     runs = [state.runs[run] for run in state.experiments[state.baseline].runs]
     if any(run.result is None for run in runs):
@@ -132,15 +174,10 @@ def _baseline_broken(state: State, rules: Rules) -> str:
     if not worked and len(crashed) >= MAX_FAILED:
         return f"the unchanged train.py does not run: {crashed[-1].reason or 'it crashed'}"
     types = {gpu.type for gpu in state.gpus}
-    if failed and all(_is_stuck(state, gpu_type, rules) for gpu_type in types):
+    if failed and all(is_stuck(state, state.baseline, gpu_type) for gpu_type in types):
         share = f"{worked} of {worked + len(failed)}"
         return f"only {share} runs of the baseline worked, too few to compare with: {failed[-1].reason}"
     return ""
-
-
-def _is_stuck(state: State, gpu_type: str, rules: Rules) -> bool:
-    finished = len(state.scores.get((state.baseline, gpu_type), ()))
-    return finished < MIN_RUNS and attempts(state, state.baseline, gpu_type) >= most_attempts(rules)
 
 
 def _why_stop(state: State, now: float) -> tuple[str, int]:
@@ -175,6 +212,7 @@ def _judgements(state: State, rules: Rules) -> tuple[list[Move], Retests]:
     """Verdicts to record, and the experiments that want another run, the most promising first."""
     moves: list[Move] = []
     kept: list[tuple[Final, Experiment]] = []
+    passed: list[tuple[Passed, Experiment]] = []
     retests: Retests = []
     for experiment in [state.experiments[name] for name in state.open]:
         match judge(state, experiment, rules):
@@ -182,11 +220,14 @@ def _judgements(state: State, rules: Rules) -> tuple[list[Move], Retests]:
                 kept.append((final, experiment))
             case Final(verdict, reason, evidence):
                 moves.append(Judge(experiment.id, verdict, reason, evidence))
+            case Passed() as good:
+                passed.append((good, experiment))
             case Retest() as retest:
                 retests.append((retest, experiment))
     if kept and not state.uncommitted:  # one at a time: the next must beat the new baseline
         final, experiment = min(kept, key=lambda pair: pair[0].evidence.delta if pair[0].evidence else 0.0)
         moves.append(Judge(experiment.id, final.verdict, final.reason, final.evidence))
+    moves += [Screen(experiment.id, good.reason, good.evidence) for good, experiment in _top(state, passed)]
     retests.sort(key=lambda pair: (not pair[1].promoted, -pair[0].sigmas))
     moves += [
         AskAgain(experiment.id, retest.reason, retest.evidence)
@@ -196,82 +237,62 @@ def _judgements(state: State, rules: Rules) -> tuple[list[Move], Retests]:
     return moves, retests
 
 
+def _top(state: State, passed: list[tuple[Passed, Experiment]]) -> Iterator[tuple[Passed, Experiment]]:
+    """The best of each designed wave go to the validation tier; more of them while the tiers disagree."""
+    both = agreement(state) if passed else None
+    places = TOP * 2 if both is not None and both.is_poor else TOP
+    there = Counter(state.experiments[name].wave for name in state.open if state.experiments[name].screened)
+    for good, experiment in sorted(passed, key=lambda pair: pair[0].evidence.delta):
+        if is_free(state, experiment) or there[experiment.wave] < places:
+            there[experiment.wave] += 1
+            yield good, experiment
+
+
 def _basis(evidence: Evidence | None) -> tuple[str, int] | None:
     """What makes a reason to run again a new one; that the noise estimate moved does not."""
     return (evidence.against, evidence.runs) if evidence is not None else None
 
 
-# --- launching --------------------------------------------------------------------------------------------------------
+# --- rivals -----------------------------------------------------------------------------------------------------------
 
 
 def _rivals(state: State, retests: Retests) -> Retests:
-    """The candidates worth confirming now: another one that looks much worse will lose to the best anyway.
+    """The candidates worth confirming now.
 
-    The best may be one that is being confirmed at the moment.
+    Cells of one design are rivals: one that looks much worse than the best will lose to it anyway. The best may be
+    one that is being confirmed at the moment. Free ideas are no rivals: each may add to the others.
     """
     busy = (state.experiments[state.runs[run].experiment] for run in state.active)
-    going_on = (sigmas(e.evidence) for e in busy if e.status == "retest" and e.evidence is not None)
-    best = max([retest.sigmas for retest, _ in retests] + list(going_on), default=0.0)
-    return [pair for pair in retests if pair[1].promoted or pair[0].sigmas > best - RIVALS][:CANDIDATES]
-
-
-def _launches(state: State, rules: Rules, room: Counter[str], retests: Retests, now: float) -> Iterator[Launch]:
-    """Fills free GPUs, most useful first; takes what it uses out of `room`."""
-    counts: Counter[ExperimentId] = Counter()
-    for name, gpu_type, purpose in _wanted(state, rules, room, retests, now):
-        if room[gpu_type] > 0:
-            room[gpu_type] -= 1
-            run = run_id(name, len(state.experiments[name].runs) + 1 + counts[name])
-            counts[name] += 1
-            yield Launch(
-                run=run,
-                experiment=name,
-                gpu_type=gpu_type,
-                seed=crc32(f"{state.seed}/{run}".encode()) & 0x7FFFFFFF,
-                tier="validate" if state.experiments[name].promoted else "screen",
-                purpose=purpose,
-            )
-
-
-Want = tuple[ExperimentId, str, Purpose]
-
-
-def _wanted(state: State, rules: Rules, room: Counter[str], retests: Retests, now: float) -> Iterator[Want]:
-    types = list(room)
-    for gpu_type in types:
-        yield from _replicates(state, gpu_type, rules, baseline_runs(rules))
-    for extra in range(rules.max_retests):  # idle GPUs repeat a candidate more than once at a time
-        for retest, experiment in retests:
-            done = retest.evidence.runs if retest.evidence else 0
-            if extra == 0 or done + extra <= rules.max_retests:
-                yield experiment.id, measured_on(state, experiment.id), "retest"
-    for name in queued(state):
-        with_room = [kind for kind in types if room[kind] > 0]
-        if not with_room:
-            return
-        yield name, with_room[0], "first"
-    if state.asked is not None and now - state.asked.at >= PATIENCE_S:
-        for gpu_type in types:
-            yield from _replicates(state, gpu_type, rules, SPARE_REPLICATES)
-
-
-def _replicates(state: State, gpu_type: str, rules: Rules, enough: int) -> list[Want]:
-    """Runs of the baseline that are missing on this type; some that failed are repeated, not for ever."""
-    runs = [state.runs[run] for run in state.experiments[state.baseline].runs if counts(state, run)]
-    working = sum(r.gpu_type == gpu_type and (r.result is None or r.result.outcome == "finished") for r in runs)
-    allowed = enough + most_attempts(rules) - baseline_runs(rules) - attempts(state, state.baseline, gpu_type)
-    return [(state.baseline, gpu_type, "replicate")] * max(0, min(enough - working, allowed))
+    best: dict[WaveId | None, float] = {}
+    for experiment in busy:
+        if experiment.status == "retest" and experiment.evidence is not None:
+            best[experiment.wave] = max(best.get(experiment.wave, 0.0), sigmas(experiment.evidence))
+    for retest, experiment in retests:
+        best[experiment.wave] = max(best.get(experiment.wave, 0.0), retest.sigmas)
+    taken: Counter[WaveId | None] = Counter()
+    chosen: Retests = []
+    for retest, experiment in retests:
+        wave = experiment.wave
+        if experiment.promoted or is_free(state, experiment):
+            chosen.append((retest, experiment))
+        elif taken[wave] < CANDIDATES and retest.sigmas > best[wave] - RIVALS:
+            taken[wave] += 1
+            chosen.append((retest, experiment))
+    return chosen
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
 
 
-def _ask(state: State, room: Counter[str], now: float) -> Iterator[Ask]:
+def _ask(state: State, rules: Rules, room: Counter[str], now: float) -> Iterator[Ask]:
     """Ask while fewer experiments are queued than GPUs will be free by the time of the answer."""
     left = remaining(state)
     if state.asked is not None or state.gave_up or left == 0:
         return
-    early = state.think_s if state.think_s > QUICK * state.duration_s else 0.0  # else it is better to know more
+    if not rules.overlap and (state.active or state.open):
+        return
+    takes = state.think_s * EARLY + EARLY_S
+    early = takes if state.think_s > QUICK * state.duration_s else 0.0  # else it is better to know more
     freeing = sum(room.values()) + sum(_ends_within(state, run, now, early) for run in state.active)
     if len(queued(state)) < freeing:
         slots = max(len(state.gpus), freeing)

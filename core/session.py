@@ -19,11 +19,11 @@ from pathlib import Path
 import msgspec
 
 from core import log as logs
-from core import results
+from core import results, simulated
 from core.clock import Clock, SystemClock
 from core.engine import SIGNALS, Engine, Invocation, Stopped
 from core.errors import LogError, SettingsError
-from core.events import ResultImported, SessionStarted
+from core.events import ResultImported, SessionStarted, TiersSet
 from core.executor import Executor
 from core.fold import fold
 from core.ids import BASELINE, SessionId
@@ -36,8 +36,8 @@ from core.verdict import Rules
 from core.views import results_rows
 from core.workspace import Workspace
 
-EXECUTORS = ("local",)
-RESEARCHERS = ("designed",)
+EXECUTORS = ("local", simulated.EXECUTOR)
+RESEARCHERS = ("designed", "random", "greedy")
 LIMITS = ("max_hours", "max_experiments", "target_bpb")
 DEFAULT_BUDGET_S = 300.0  # where neither settings nor prepare.py say
 WARM_MODULES = ("torch", "numpy")
@@ -55,22 +55,24 @@ async def research(
         raise SettingsError(f"There is no executor {settings.executor!r}; choose one of: {', '.join(EXECUTORS)}.")
     if settings.researcher not in RESEARCHERS:
         raise SettingsError(f"There is no researcher {settings.researcher!r}; choose one of: {', '.join(RESEARCHERS)}.")
-    workspace, clock = Workspace.open(path), SystemClock()
+    workspace = Workspace.open(path)
     file = workspace.ensure_state() / logs.FILE
     logs.create(file)
     hide_memory()
     with logs.hold(file):
-        log = Log(file)
+        log = Log(file, is_durable=not simulated.is_simulated(settings))
         state = fold(State(), await log.open())
         try:
+            simulated.check(state, settings, file)
             workspace.check_prepare(state.prepare_digest or workspace.prepare_digest())
-            async with local_executor(workspace, state, settings, clock) as executor:
+            clock = simulated.clock_for(settings, state)
+            async with _executor(workspace, state, settings, clock) as executor:
                 opening = _opening(workspace, state, settings, version, clock)
                 engine = Engine(
                     workspace=workspace,
                     log=log,
                     executor=executor,
-                    researcher=_researcher(settings),
+                    researcher=simulated.thinking(_researcher(settings), settings, clock),
                     invocation=_invocation(loaded, state, version),
                     clock=clock,
                 )
@@ -128,15 +130,17 @@ def _opening(
         raise LogError(f"{workspace.state / logs.FILE} has no beginning; move it away and start again.")
     now = clock.now()
     day = datetime.fromtimestamp(now, UTC).date().isoformat()
+    imagined = simulated.is_simulated(settings)
     return SessionStarted(
         at=now,
         session=SessionId(f"{day}-{secrets.token_hex(3)}"),
-        branch=workspace.start_branch(day),
+        branch=workspace.start_branch(day, prefix="simulated" if imagined else "autoresearch"),
         commit=workspace.head(),
         source=workspace.train_source(),
         prepare_digest=workspace.prepare_digest(),
         seed=settings.seed,
         version=version,
+        simulated=imagined,
     )
 
 
@@ -148,19 +152,28 @@ def _invocation(loaded: Loaded, state: State, version: str) -> Invocation:
     return Invocation(
         version=version,
         executor=settings.executor,
-        rules=Rules(
-            baseline_runs=settings.baseline_runs, keep_sigmas=settings.keep_sigmas, max_retests=settings.max_retests
-        ),
+        rules=Rules(**{name: getattr(settings, name) for name in Rules.__struct_fields__ if hasattr(settings, name)}),
         limits=limits,
+        tiers=TiersSet(at=0.0, screen=settings.screen, validate=settings.validate),
         for_s=settings.for_,
         on_exit=settings.on_exit,
     )
 
 
 def _researcher(settings: Settings) -> Researcher:
-    from core.researchers.designed import DesignedResearcher
+    from core.researchers import designed, peers
 
-    return DesignedResearcher(only=settings.factors, without=settings.ignore_factors)
+    kinds: dict[str, Callable[..., Researcher]] = {
+        "designed": designed.DesignedResearcher,
+        "random": peers.RandomResearcher,
+        "greedy": peers.GreedyResearcher,
+    }
+    return kinds[settings.researcher](only=settings.factors, without=settings.ignore_factors)
+
+
+def _executor(workspace: Workspace, state: State, settings: Settings, clock: Clock) -> Executor:
+    make = simulated.executor_for if simulated.is_simulated(settings) else local_executor
+    return make(workspace, state, settings, clock)
 
 
 def local_executor(workspace: Workspace, state: State, settings: Settings, clock: Clock) -> Executor:
@@ -205,12 +218,15 @@ def trainer_budget(workspace: Workspace, *, on_cpu: bool) -> float:
 
 
 def write_results(workspace: Workspace, state: State) -> None:
-    """results.tsv in the upstream format, beside train.py. One that is not ours is left alone, and ours kept apart."""
+    """results.tsv in the upstream format, beside train.py; a simulated session's only with the session.
+
+    One that is not ours is left alone, and ours kept apart.
+    """
     if not state.session:
         return
     mark, target = workspace.state / "results.sha256", workspace.root / "results.tsv"
     with suppress(OSError):  # a full disk must not hide why the engine ended
-        if target.exists() and not (mark.exists() and _digest(target.read_bytes()) == mark.read_text()):
+        if state.simulated or (target.exists() and not _is_marked(mark, target)):
             target = workspace.state / "results.tsv"
         content = results.dump(results_rows(state)).encode()
         fresh = target.with_name(".results.tsv.new")
@@ -218,6 +234,10 @@ def write_results(workspace: Workspace, state: State) -> None:
         fresh.replace(target)
         if target.parent == workspace.root:
             mark.write_text(_digest(content))
+
+
+def _is_marked(mark: Path, target: Path) -> bool:
+    return mark.exists() and _digest(target.read_bytes()) == mark.read_text()
 
 
 def _digest(content: bytes) -> str:

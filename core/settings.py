@@ -44,6 +44,19 @@ _Inside = Annotated[str, Meta(pattern=r"^(?!/)(?!(.*/)?\.\.(/|$)).+$")]
 Folders = Annotated[tuple[_Inside, ...], Meta(description='a list of folders inside the workspace, like ["data"]')]
 _Constant = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z_0-9]*$")]
 Constants = Annotated[tuple[_Constant, ...], Meta(description='a list of constants of train.py, like ["MATRIX_LR"]')]
+_Type = Annotated[str, Meta(pattern=r"^[A-Za-z][\w.-]*$")]
+Types = Annotated[tuple[_Type, ...], Meta(description='a list of GPU types, like ["H100"]')]
+_GROUP = r"\s*[A-Za-z][\w.-]*\s*:\s*[1-9]\d{0,3}\s*"
+_FLEET = 'GPU types and how many of each, like "H100:13,H200:3"'
+Fleet = Annotated[str, Meta(pattern=rf"^{_GROUP}(,{_GROUP})*$", description=_FLEET)]
+Speed = Annotated[
+    str,
+    Meta(
+        pattern=r"^(max|0*[1-9]\d{0,5}(\.\d{1,6})?|0?\.\d{0,3}[1-9]\d{0,3})$",
+        description='"1", "60" or "max", as a text',
+    ),
+]
+Share = Annotated[float, Meta(gt=0, le=1, description="a number above 0, at most 1")]
 _Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z_0-9]*$")]
 Variables = Annotated[dict[_Variable, str], Meta(description='names with texts, like { OMP_NUM_THREADS = "4" }')]
 
@@ -73,8 +86,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     factors: Annotated[Constants, "constants that may be varied; empty: all that are recognised"] = ()
     ignore_factors: Annotated[Constants, "constants that are never varied"] = ()
     baseline_runs: Annotated[Few, "runs of the baseline before the first verdict"] = 3
-    keep_sigmas: Annotated[From0, "standard errors by which a change must be better"] = 3.0
-    max_retests: Annotated[Few, "repeats of an experiment that could be noise"] = 3
+    false_keeps: Annotated[Share, "chance per wave that a change is kept that is no better"] = 0.1
+    worth: Annotated[Above0, "an improvement of so many standard deviations of a run should not be missed"] = 2.5
+    futility: Annotated[Share, "evidence, as a likelihood ratio, below which a change is not run again"] = 0.2
+    max_retests: Annotated[Few, "repeats of an experiment that could be noise"] = 6
+    equivalence: Annotated[From0, "standard deviations that a simplification may cost"] = 1.0
+    memory_price: Annotated[From0, "val_bpb that every additional GB of GPU memory has to earn"] = 0.0001
+    final_runs: Annotated[Few, "fresh runs of the best and of the start at the end, for an honest report"] = 3
+    early_stop: Annotated[Switch, "hopeless runs are stopped"] = True
+    overlap: Annotated[Switch, "the next wave is asked for before the one before is done"] = True
+    replicates: Annotated[Switch, "GPUs with nothing to do repeat the baseline"] = True
+    screen: Annotated[Types, "GPU types for first runs; empty: the plentiful type"] = ()
+    validate: Annotated[Types, "GPU types on which the best are confirmed; empty: the other types"] = ()
+    fleet: Annotated[Fleet, "GPUs of the simulator"] = "H100:13,H200:3"
+    speed: Annotated[Speed, "of the simulator: times real time, or as fast as it computes"] = "60"
+    surface: Annotated[Name, "of the simulator: how constants decide val_bpb"] = "ridge"
+    answer_s: Annotated[Seconds0, "of the simulator: how long the researcher thinks"] = 75.0
+    queue_s: Annotated[Seconds0, "of the simulator: what the cluster takes to place a job"] = 0.0
 
     def timeout_s(self, budget_s: float) -> float:
         """Seconds after which a run with `budget_s` seconds of training is killed."""

@@ -30,7 +30,7 @@ from core.events import (
 from core.ids import BASELINE, ExperimentId, GpuId, RunId, SessionId, WaveId
 from core.patch import Change
 
-Status = Literal["proposed", "running", "retest", "kept", "discarded", "crashed", "vetoed", "duplicate"]
+Status = Literal["proposed", "running", "retest", "kept", "discarded", "crashed", "vetoed", "duplicate", "merged"]
 OPEN: frozenset[str] = frozenset({"proposed", "running", "retest"})
 
 
@@ -48,6 +48,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     requested_at: float
     started_at: float | None = None
     gpu: GpuId | None = None
+    held_from: float = 0.0  # once started: `State.alive_s` then
+    spent_s: float = 0.0  # once ended: GPU-seconds that it held
     training_at: float | None = None  # first progress seen: start-up is over
     fingerprint: str = ""  # what it says it computes
     exact: bool = True  # whether that covers everything that decides its result
@@ -72,10 +74,18 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence | None = None
     runs: tuple[RunId, ...] = ()
     promoted: bool = False
-    screened: bool = False  # passed on the screening tier
+    lines: int = 0  # of code, more than the parent
+    screening: Evidence | None = None  # on which it passed the screening tier
+    rebased: ExperimentId | None = None  # the baseline for which that was tried last
+    of: tuple[ExperimentId, ...] = ()  # a merge: the experiments that it puts together
+    alone: bool = False  # the merge that it was part of did not hold: it is tried alone
     twin: ExperimentId | None = None  # of a duplicate: the experiment that it repeats
     wanted: int = 1  # finished runs before a verdict; more after an operator asked for another look
     commit: str = ""  # set once the workspace has it
+
+    @property
+    def screened(self) -> bool:
+        return self.screening is not None
 
     @property
     def is_open(self) -> bool:
@@ -100,6 +110,15 @@ class Spread(msgspec.Struct, frozen=True):
     df: int = 0
 
 
+class Holders(msgspec.Struct, frozen=True):
+    """Who has the GPUs of one type, as numbers."""
+
+    gpus: int = 0  # there
+    others: int = 0  # of them held by other users
+    runs: int = 0  # of ours, started and not ended
+    queued: int = 0  # runs of ours, requested and not started
+
+
 class Pause(msgspec.Struct, frozen=True):
     at: float
     by: str
@@ -120,9 +139,12 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     engine: EngineStarted | None = None  # None: no engine has the session, as far as the facts say
     last_stop: EngineStopped | None = None
-    alive_s: float = 0.0  # time with an engine, closed spans
-    capacity_s: float = 0.0  # GPU-seconds that were there in closed spans
-    span_at: float = 0.0  # start of the open span of constant fleet size
+    alive_s: float = 0.0  # time with an engine, up to `span_at`
+    span_at: float = 0.0  # up to here time is booked
+    capacity_s: float = 0.0  # GPU-seconds that were there, up to `span_at`
+    booked: dict[str, float] = {}  # GPU-seconds by ledger column, up to `span_at`; of runs, those that have ended
+    holders: dict[str, Holders] = {}  # per GPU type
+    fleet_seen: bool = False  # by the present engine
     gaps: tuple[tuple[float, float], ...] = ()  # times without an engine, from and to
     limits: LimitsSet = LimitsSet(at=0.0)
     pause: Pause | None = None
@@ -136,6 +158,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     experiments: dict[ExperimentId, Experiment] = {}
     open: dict[ExperimentId, None] = {}  # an ordered set: experiments without a verdict
     uncommitted: dict[ExperimentId, None] = {}  # kept, not in the workspace yet
+    merges: int = 0  # experiments that nobody proposed: they put proven ideas together
     digests: dict[str, ExperimentId] = {}
     fingerprints: dict[str, tuple[ExperimentId, ...]] = {}  # who reported it, in order
     counts: dict[str, int] = {}  # finished experiments by verdict
@@ -147,7 +170,6 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     scores: dict[tuple[ExperimentId, str], tuple[float, ...]] = {}  # val_bpb of finished runs, per GPU type
     spread: dict[str, Spread] = {}  # per GPU type
     duration_s: float = 0.0  # of a finished run, start to end: exponential mean
-    booked: dict[str, float] = {}  # GPU-seconds of ended runs by ledger category
 
     waves: dict[WaveId, Wave] = {}
     asked: WaveAsked | None = None  # the researcher is thinking

@@ -39,6 +39,7 @@ _NOTABLE = re.compile(
     r"---|FAIL|fingerprint:|corpus:|Model config:|Traceback \(most|Error|Exception|KeyboardInterrupt"
     r"|Killed|Segmentation fault|Aborted|Bus error|terminate called"
 )
+_PARAMETERS = re.compile(r"\bnum_params\W{1,4}(\d{1,15})\b", re.ASCII)
 _RAISED = re.compile(r"(?:[A-Za-z_]\w*\.)*((?<=\.)[a-z_]\w*|[A-Z]\w*)(?:: .*)?$")  # the last line of a traceback
 _ERROR = re.compile(r"(?:[A-Za-z_]\w*\.)*(\w*(?:Error|Exception|KeyboardInterrupt))(?:: .*)?$")  # … without one
 _FAIL = re.compile(r"(?:^|\s{2})FAIL\b(?:: *(\S.*))?")  # may be printed right behind a progress line
@@ -119,6 +120,17 @@ class Reader:
     def fingerprint(self) -> str:
         """What identifies the model: the `fingerprint:` line, or upstream's `Model config:`; "" before either."""
         return self._fingerprint or self._config
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the fingerprint covers all that decides the result, and not the model alone."""
+        return bool(self._fingerprint)
+
+    @property
+    def params_m(self) -> float | None:
+        """Millions of parameters, as `Model config:` has them; None if it does not say."""
+        match = _PARAMETERS.search(self._config)
+        return int(match[1]) / 1e6 if match else None
 
     @property
     def progress(self) -> Progress | None:

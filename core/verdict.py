@@ -1,8 +1,8 @@
 """Whether a result is better than the baseline, or only luck.
 
-An experiment is compared with the baseline on the same GPU type, in units of the run-to-run noise measured there.
-Clearly better after at least two runs: kept. Clearly not: discarded. In between: another run with another seed.
-Knows scores, not processes.
+An experiment is compared with the baseline on the same GPU type, in units of the run-to-run noise measured there, by
+the sequential test of `core.sequential`: kept, run again with another seed, or discarded. A change that passes on the
+screening tier goes on to the validation tier and has to hold there too. Knows scores, not processes.
 """
 
 from __future__ import annotations
@@ -14,25 +14,38 @@ import msgspec
 
 from core.events import Evidence, FinalVerdict
 from core.ids import ExperimentId, RunId
+from core.merging import rival
+from core.sequential import information, log_evidence, sigmas_needed
 from core.state import Experiment, Spread, State
+from core.tiers import MIN_RUNS, Tiers, agreement, keeps_failing, tiers
 
 PRIOR_SD = {"cpu": 0.015}  # the template's CPU profile; measured, see README
 PRIOR_SD_GPU = 0.0007  # seed to seed, published for one H100 and 5 minutes
 PRIOR_DF = 1.0  # the prior counts as one degree of freedom
-FUTILE = 1.0  # standard errors: less than this better is not worth another run
-MIN_RUNS = 2  # nothing is kept on one run
 DIVERGED = 10.0  # sd: a replicate further off than this is another matter than noise
 MAX_LOST = 3
-MAX_FAILED = 2  # runs of the baseline that are repeated because they failed
 MAX_BPB = 1e6  # anything above is not a measurement
+FEWEST_COMPARED = 10  # small waves share the chance of a false keep as if they were one of ten
+VALIDATED = 0.1  # of those that do not hold on the validation tier, the share that may pass it
+WIDER = 4.0  # times the screening level, while the tiers order experiments differently
+CLEAR = 2.0  # standard errors beyond what was needed: selection flatters such a mean too little to matter
+ONE_SIDED = 1.644854  # normal quantile of 95 %
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """The settings that decisions depend on."""
 
-    baseline_runs: int = 3  # replicates of the baseline before the first verdict
-    keep_sigmas: float = 3.0  # standard errors better than the baseline, more while the noise is little known: kept
-    max_retests: int = 3
+    baseline_runs: int = 3  # replicates of a baseline before anything is compared with it
+    false_keeps: float = 0.1  # chance per wave that it keeps a change that is no better
+    worth: float = 2.5  # run-to-run sd: an improvement of this size should not be missed
+    futility: float = 0.2  # evidence below which a change is not run again: about the share of `worth` ones missed
+    max_retests: int = 6
+    equivalence: float = 1.0  # run-to-run sd: a difference below this does not matter to a simplification
+    memory_price: float = 0.0001  # val_bpb that every additional GB of GPU memory has to earn
+    final_runs: int = 3  # of the best and of the start on fresh seeds, for the report at the end
+    overlap: bool = True  # the next wave is asked for before the one before is done
+    replicates: bool = True  # idle GPUs repeat the baseline and the leaders
+    early_stop: bool = True  # hopeless runs are stopped
 
 
 class Noise(msgspec.Struct, frozen=True):
@@ -53,6 +66,13 @@ class Retest(msgspec.Struct, frozen=True):
     sigmas: float  # how much better than the baseline it looks, in standard errors
 
 
+class Passed(msgspec.Struct, frozen=True):
+    """On the screening tier, or against a baseline that is none any more: another test decides."""
+
+    reason: str
+    evidence: Evidence
+
+
 class Final(msgspec.Struct, frozen=True):
     verdict: FinalVerdict
     reason: str
@@ -60,7 +80,7 @@ class Final(msgspec.Struct, frozen=True):
     sigmas: float = 0.0
 
 
-Judgement = Wait | Retest | Final
+Judgement = Wait | Retest | Passed | Final
 
 
 def noise(state: State, gpu_type: str) -> Noise:
@@ -86,58 +106,100 @@ def student_t(df: float, z: float = 1.959964) -> float:
     return z + g1 / df + g2 / df**2 + g3 / df**3
 
 
+# --- one experiment ---------------------------------------------------------------------------------------------------
+
+
 def judge(state: State, experiment: Experiment, rules: Rules) -> Judgement:
     """What the runs of an open experiment say so far."""
     if any(run in state.active for run in experiment.runs):
         return Wait()
     failed = _failed(state, experiment)
-    if failed:
-        return Final("crashed", failed)
-    gpu_type = measured_on(state, experiment.id)
-    scores = state.scores.get((experiment.id, gpu_type), ())
-    if not scores or not _baseline_is_measured(state, gpu_type, rules):
+    if failed is not None:
+        return failed
+    against, gpu_type = rival(state, experiment), judged_on(state, experiment)
+    if experiment.screened and against != state.baseline:
+        return Wait()  # it has shown what it can where it came from; next it is merged
+    scores, base = state.scores.get((experiment.id, gpu_type), ()), reference(state, against, gpu_type)
+    if not scores or not _is_measured(state, against, gpu_type, base, rules):
         return Wait()
-    base = state.scores[state.baseline, gpu_type]
-    return _weigh(experiment, _evidence(state, gpu_type, scores, base), rules)
+    levels = tiers(state)
+    evidence = _evidence(state, experiment, against, gpu_type, scores, base, rules, levels)
+    return _weigh(state, experiment, evidence, rules, levels)
 
 
 def measured_on(state: State, name: ExperimentId) -> str:
     """The GPU type that its comparison stays on: of its first run that counts, if there are such GPUs now. Else ""."""
-    present = {gpu.type for gpu in state.gpus}
-    types = (state.runs[run].gpu_type for run in state.experiments[name].runs if counts(state, run))
+    levels = tiers(state)
+    return _first_type(state, state.experiments[name], {*levels.screen, *levels.validate})
+
+
+def judged_on(state: State, experiment: Experiment) -> str:
+    """As `measured_on`, on the validation tier for what passed the screening or was promoted by an operator."""
+    levels = tiers(state)
+    if (experiment.screened or experiment.promoted) and levels.are_two:
+        return _first_type(state, experiment, set(levels.validate))
+    return measured_on(state, experiment.id)
+
+
+def _first_type(state: State, experiment: Experiment, present: set[str]) -> str:
+    types = (state.runs[run].gpu_type for run in experiment.runs if counts(state, run))
     return next((gpu_type for gpu_type in types if gpu_type in present), "")
 
 
 def counts(state: State, run: RunId) -> bool:
-    """Whether the run says, or will say, something about its experiment; a lost or cancelled one does not."""
-    result = state.runs[run].result
-    return result is None or result.outcome in ("finished", "crashed")
+    """Whether the run says, or will say, something about its experiment; a lost, cancelled or stopped one does not."""
+    result, stopped = state.runs[run].result, state.runs[run].stopped
+    return result is None or result.outcome == "finished" or (result.outcome == "crashed" and not stopped)
 
 
-def attempts(state: State, name: ExperimentId, gpu_type: str) -> int:
-    """Runs of it on this type that finished or go on, and those that failed under the present engine.
+def _failed(state: State, experiment: Experiment) -> Final | None:
+    ended = [(state.runs[run], result) for run in experiment.runs if (result := state.runs[run].result) is not None]
+    stopped = next((run.stopped for run, result in ended if run.stopped and result.outcome != "finished"), "")
+    if stopped and not experiment.promoted:  # who promotes it wants to see its end
+        return Final("discarded", f"stopped early: {stopped}")
+    for run, result in reversed(ended):
+        if result.outcome == "crashed" and not run.stopped:
+            there = [other.outcome for where, other in ended if where.gpu_type == run.gpu_type]
+            if there.count("crashed") > ("finished" in there):  # what has worked there may crash once
+                return Final("crashed", result.reason or "crashed")
+    lost = [result for _, result in ended if result.outcome == "lost"]
+    if len(lost) >= MAX_LOST:
+        return Final("crashed", f"its run was lost {len(lost)} times ({lost[-1].reason})")
+    return None
 
-    A failure is not repeated for ever; an engine that is started again tries again.
+
+# --- the baseline -----------------------------------------------------------------------------------------------------
+
+
+def reference(state: State, name: ExperimentId, gpu_type: str) -> tuple[float, ...]:
+    """The val_bpb of a baseline on this type that changes are compared with.
+
+    A baseline that only just passed looks better than it is on the runs it was kept for; then those do not count,
+    unless no others are to be had.
     """
-    since = state.engine.at if state.engine is not None else 0.0
-    runs = (state.runs[run] for run in state.experiments[name].runs)
-    return sum(
-        run.gpu_type == gpu_type
-        and (
-            run.result is None
-            or run.result.outcome == "finished"
-            or (run.result.outcome != "cancelled" and run.requested_at >= since)
-        )
-        for run in runs
-    )
+    chosen = _chosen_on(state.experiments[name], gpu_type)
+    is_narrow = chosen is not None and sigmas(chosen) - chosen.needed < CLEAR
+    if is_narrow and not keeps_failing(state, name, gpu_type):
+        return fresh(state, name, gpu_type)
+    return state.scores.get((name, gpu_type), ())
 
 
-def _baseline_is_measured(state: State, gpu_type: str, rules: Rules) -> bool:
+def fresh(state: State, name: ExperimentId, gpu_type: str) -> tuple[float, ...]:
+    """Its val_bpb on this type without the runs that it was kept for."""
+    chosen = _chosen_on(state.experiments[name], gpu_type)
+    return state.scores.get((name, gpu_type), ())[chosen.runs if chosen else 0 :]
+
+
+def _chosen_on(experiment: Experiment, gpu_type: str) -> Evidence | None:
+    both = (experiment.evidence, experiment.screening)
+    return next((evidence for evidence in both if evidence is not None and evidence.gpu_type == gpu_type), None)
+
+
+def _is_measured(state: State, name: ExperimentId, gpu_type: str, base: tuple[float, ...], rules: Rules) -> bool:
     """Enough replicates; or as many as there are going to be, because some of them failed."""
-    finished = len(state.scores.get((state.baseline, gpu_type), ()))
-    going_on = any(state.runs[run].experiment == state.baseline for run in state.active)
-    all_tried = attempts(state, state.baseline, gpu_type) >= most_attempts(rules) and not going_on
-    return finished >= baseline_runs(rules) or (finished >= MIN_RUNS and all_tried)
+    going_on = any(state.runs[run].experiment == name for run in state.active)
+    all_tried = keeps_failing(state, name, gpu_type) and not going_on
+    return len(base) >= baseline_runs(rules) or (len(base) >= MIN_RUNS and all_tried)
 
 
 def baseline_runs(rules: Rules) -> int:
@@ -145,47 +207,78 @@ def baseline_runs(rules: Rules) -> int:
     return max(MIN_RUNS, rules.baseline_runs)
 
 
-def most_attempts(rules: Rules) -> int:
-    """Runs of the baseline under one engine, failed ones included, before it does without the rest."""
-    return baseline_runs(rules) + MAX_FAILED
+# --- weighing ---------------------------------------------------------------------------------------------------------
 
 
-def _failed(state: State, experiment: Experiment) -> str:
-    results = [result for run in experiment.runs if (result := state.runs[run].result) is not None]
-    crashed = [result for result in results if result.outcome == "crashed"]
-    if crashed:
-        return crashed[-1].reason or "crashed"
-    lost = [result for result in results if result.outcome == "lost"]
-    if len(lost) >= MAX_LOST:
-        return f"its run was lost {len(lost)} times ({lost[-1].reason})"
-    return ""
-
-
-def _evidence(state: State, gpu_type: str, scores: tuple[float, ...], base: tuple[float, ...]) -> Evidence:
-    measured = noise(state, gpu_type)
+def _evidence(
+    state: State,
+    experiment: Experiment,
+    against: ExperimentId,
+    gpu_type: str,
+    scores: tuple[float, ...],
+    base: tuple[float, ...],
+    rules: Rules,
+    levels: Tiers,
+) -> Evidence:
+    measured, known = noise(state, gpu_type), information(len(scores), len(base))
+    delta, error = fmean(scores) - fmean(base), measured.sd / math.sqrt(known)
+    more_gb = _memory_gb(state, experiment.id, gpu_type) - _memory_gb(state, against, gpu_type)
+    price = rules.memory_price * max(0.0, more_gb)
+    needed = _log_needed(state, experiment, gpu_type, rules, levels)
     return Evidence(
-        against=state.baseline,
+        against=against,
         gpu_type=gpu_type,
-        delta=fmean(scores) - fmean(base),
-        standard_error=measured.sd * math.sqrt(1 / len(scores) + 1 / len(base)),
+        delta=delta,
+        standard_error=error,
         runs=len(scores),
         baseline_runs=len(base),
         noise_sd=measured.sd,
         noise_df=measured.df,
+        price=price,
+        more_gb=more_gb,
+        log_evidence=log_evidence(-(delta + price) / error, measured.df, known, rules.worth),
+        needed=sigmas_needed(needed, measured.df, known, rules.worth),
     )
 
 
-def _weigh(experiment: Experiment, evidence: Evidence, rules: Rules) -> Judgement:
+def _log_needed(state: State, experiment: Experiment, gpu_type: str, rules: Rules, levels: Tiers) -> float:
+    """The log evidence at which it passes on this type: 1/α, α shared by the wave.
+
+    What has passed once, on the screening tier or before it was merged, needs less, but no less than both together.
+    """
+    wave = state.waves.get(experiment.wave) if experiment.wave else None
+    compared = max(FEWEST_COMPARED, len(wave.experiments) if wave else 0)
+    level = math.log(compared / max(rules.false_keeps, 1e-9))
+    if experiment.screening is not None:
+        return max(level - experiment.screening.log_evidence, -math.log(VALIDATED))
+    if levels.are_two and gpu_type not in levels.validate:
+        both = agreement(state)
+        return level - math.log(WIDER) if both is not None and both.is_poor else level
+    return level
+
+
+def _memory_gb(state: State, name: ExperimentId, gpu_type: str) -> float:
+    """Mean peak over its runs on this type; 0 where no run says."""
+    results = [state.runs[run].result for run in state.experiments[name].runs if state.runs[run].gpu_type == gpu_type]
+    used = [result.memory_mb / 1024 for result in results if result is not None and result.memory_mb is not None]
+    return fmean(used) if used else 0.0
+
+
+def _weigh(state: State, experiment: Experiment, evidence: Evidence, rules: Rules, levels: Tiers) -> Judgement:
     better = sigmas(evidence)
-    needed = student_t(evidence.noise_df, rules.keep_sigmas)  # few degrees of freedom: the noise itself is uncertain
     tested = f"{describe(evidence)}: "
-    needs = f"{better:.2f} of {needed:.2f} standard errors needed"
+    needs = f"{better:.2f} of {evidence.needed:.2f} standard errors needed"
     if evidence.runs < experiment.wanted:
         return Retest(f"{tested}run again because it was promoted", evidence, better)
-    if better < FUTILE:
+    passed = _passes(experiment, evidence, rules, better)
+    if passed and evidence.runs >= MIN_RUNS:
+        if evidence.against != state.baseline:
+            return Passed(f"{tested}{passed} ({needs}); to be put on top of {state.baseline}", evidence)
+        if levels.are_two and evidence.gpu_type not in levels.validate:
+            return Passed(f"{tested}{passed} ({needs}); {' or '.join(levels.validate)} must confirm it", evidence)
+        return Final("kept", f"{tested}{passed} ({needs})", evidence, better)
+    if _is_futile(experiment, evidence, rules):
         return Final("discarded", f"{tested}not better than the baseline", evidence, better)
-    if evidence.runs >= MIN_RUNS and better >= needed:
-        return Final("kept", f"{tested}better than the noise ({needs})", evidence, better)
     if evidence.runs >= experiment.wanted + rules.max_retests:
         return Final("discarded", f"{tested}could still be noise ({needs})", evidence, better)
     unsure = f"could be noise ({needs})"
@@ -193,9 +286,34 @@ def _weigh(experiment: Experiment, evidence: Evidence, rules: Rules) -> Judgemen
     return Retest(f"{tested}{why}", evidence, better)
 
 
+def _passes(experiment: Experiment, evidence: Evidence, rules: Rules, better: float) -> str:
+    """Why it is good enough; "" if it is not, or not yet."""
+    if better >= evidence.needed:
+        return "better than the noise"
+    if experiment.lines < 0 and _worst(evidence) < rules.equivalence * evidence.noise_sd:
+        fewer = -experiment.lines
+        return f"no worse than what does not matter, with {fewer} line{'s' * (fewer != 1)} less"
+    return ""
+
+
+def _is_futile(experiment: Experiment, evidence: Evidence, rules: Rules) -> bool:
+    if experiment.lines < 0:  # it need not be better: it is given up when it is clearly worse
+        return _worst(evidence) - 2 * _half(evidence) > rules.equivalence * evidence.noise_sd
+    return evidence.log_evidence <= math.log(max(rules.futility, 1e-9))
+
+
+def _worst(evidence: Evidence) -> float:
+    """Upper end of the one-sided 95 % interval of delta, memory included."""
+    return evidence.delta + evidence.price + _half(evidence)
+
+
+def _half(evidence: Evidence) -> float:
+    return student_t(evidence.noise_df, ONE_SIDED) * evidence.standard_error
+
+
 def sigmas(evidence: Evidence) -> float:
-    """How much better than the baseline it looks, in standard errors."""
-    return -evidence.delta / evidence.standard_error
+    """How much better than the baseline it looks, in standard errors, after paying for its memory."""
+    return -(evidence.delta + evidence.price) / evidence.standard_error
 
 
 def describe(evidence: Evidence) -> str:
@@ -203,4 +321,5 @@ def describe(evidence: Evidence) -> str:
     runs = f"{evidence.runs} run{'s' * (evidence.runs != 1)}"
     sign = "−" if evidence.delta < 0 else "+"
     size = f"{sign}{abs(evidence.delta):.4f} ± {evidence.standard_error:.4f}"
-    return f"{size} against {evidence.against} ({runs}, {evidence.baseline_runs} of the baseline)"
+    memory = f", {evidence.more_gb:.1f} GB more at {evidence.price:.4f}" if evidence.price >= 0.00005 else ""
+    return f"{size} against {evidence.against} ({runs}, {evidence.baseline_runs} of the baseline{memory})"

@@ -10,14 +10,15 @@ from typing import Any
 import msgspec
 
 from core.ids import BASELINE, ExperimentId
-from core.ledger import ledger
+from core.ledger import capacity, ledger
 from core.patch import apply
 from core.results import Row
 from core.state import Experiment, State
-from core.verdict import measured_on, noise, student_t
+from core.tiers import MIN_RUNS, agreement
+from core.verdict import Noise, fresh, measured_on, noise, student_t
 
-STATUS_VERSION = 1
-VERDICTS = ("kept", "discarded", "crashed", "vetoed")
+STATUS_VERSION = 2
+VERDICTS = ("kept", "discarded", "crashed", "vetoed", "duplicate", "merged")
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -38,8 +39,8 @@ def elapsed(state: State, now: float) -> float:
 
 
 def proposed(state: State) -> int:
-    """Experiments so far; the train.py as found does not count."""
-    return max(0, len(state.experiments) - 1)
+    """Experiments so far; the train.py as found and merges of proven ideas do not count."""
+    return max(0, len(state.experiments) - 1 - state.merges)
 
 
 def remaining(state: State) -> int | None:
@@ -55,8 +56,8 @@ def queued(state: State) -> tuple[ExperimentId, ...]:
 
 
 def free(state: State) -> Counter[str]:
-    """GPUs by type on which no run of ours is or will be."""
-    counts = Counter(gpu.type for gpu in state.gpus)
+    """GPUs by type that nobody holds and on which no run of ours is or will be."""
+    counts = Counter(gpu.type for gpu in state.gpus if not gpu.held_by)
     counts.subtract(state.runs[run].gpu_type for run in state.active)
     return +counts
 
@@ -74,9 +75,57 @@ def estimate(state: State, name: ExperimentId) -> Estimate | None:
     return Estimate(name, gpu_type, mean, mean - half, mean + half, measured.sd, len(scores))
 
 
+class Improvement(msgspec.Struct, frozen=True):
+    """The champion against the train.py as found, on one GPU type, with the half width of the 95 % interval.
+
+    `is_fresh`: no run counts on which the champion was chosen, so that luck in choosing does not flatter it.
+    """
+
+    champion: ExperimentId
+    gpu_type: str
+    start: float  # val_bpb
+    end: float
+    half: float  # of start − end
+    runs: int
+    start_runs: int
+    is_fresh: bool
+
+    @property
+    def percent(self) -> float:
+        """Negative is better."""
+        return 100 * (self.end - self.start) / self.start
+
+    @property
+    def half_percent(self) -> float:
+        return 100 * self.half / self.start
+
+
+def improvement(state: State) -> Improvement | None:
+    """Of the present champion, on the type with most fresh runs of both ends. None while it is the start itself."""
+    name = state.baseline
+    if name == BASELINE:
+        return None
+    types = [kind for (who, kind) in state.scores if who == name and (BASELINE, kind) in state.scores]
+    sizes = {kind: min(len(fresh(state, name, kind)), len(state.scores[BASELINE, kind])) for kind in types}
+    gpu_type = max(types, key=lambda kind: sizes[kind], default=None)
+    if gpu_type is None:
+        return None
+    is_fresh = sizes[gpu_type] >= MIN_RUNS
+    end = fresh(state, name, gpu_type) if is_fresh else state.scores[name, gpu_type]
+    start, measured = state.scores[BASELINE, gpu_type], noise(state, gpu_type)
+    half = student_t(measured.df) * measured.sd * math.sqrt(1 / len(end) + 1 / len(start))
+    return Improvement(name, gpu_type, fmean(start), fmean(end), half, len(end), len(start), is_fresh)
+
+
 def best(state: State) -> Estimate | None:
     """The champion: the current baseline. Each of them had to beat the one before."""
     return estimate(state, state.baseline)
+
+
+def noises(state: State) -> dict[str, Noise]:
+    """Run to run, per GPU type: of the fleet's types, and of others that were measured."""
+    types = [*dict.fromkeys(gpu.type for gpu in state.gpus), *state.spread]
+    return {gpu_type: noise(state, gpu_type) for gpu_type in types}
 
 
 def source_of(state: State, name: ExperimentId) -> str:
@@ -89,7 +138,7 @@ def source_of(state: State, name: ExperimentId) -> str:
 
 def status(state: State, *, now: float, alive: bool, pid: int | None) -> dict[str, Any]:
     """The stable interface of `status --json`; documented in the README, versioned by "version"."""
-    champion = best(state)
+    champion, gain, both = best(state), improvement(state), agreement(state)
     waiting = sum(state.runs[run].started_at is None for run in state.active)
     return {
         "version": STATUS_VERSION,
@@ -111,6 +160,21 @@ def status(state: State, *, now: float, alive: bool, pid: int | None) -> dict[st
             "low": champion.low,
             "high": champion.high,
         },
+        "improvement": gain
+        and {
+            "percent": gain.percent,
+            "half_percent": gain.half_percent,
+            "gpu_type": gain.gpu_type,
+            "runs": gain.runs,
+            "start_runs": gain.start_runs,
+            "fresh": gain.is_fresh,
+        },
+        "tiers": both and {"rank_correlation": both.rank_correlation, "experiments": both.experiments},
+        "noise": {
+            gpu_type: {"sd": found.sd, "df": found.df, "measured_df": found.measured_df}
+            for gpu_type, found in noises(state).items()
+        },
+        "capacity_s": round(capacity(state, now), 3),
         "ledger": {name: round(seconds, 3) for name, seconds in ledger(state, now).items()},
         "stop_reason": None if alive or state.last_stop is None else state.last_stop.reason,
     }
@@ -144,10 +208,11 @@ def _row(state: State, experiment: Experiment) -> Row | None:
         return None
     results = [result for run in experiment.runs if (result := state.runs[run].result) is not None]
     memory = max((result.memory_mb or 0.0 for result in results), default=0.0)
+    mark = "SIMULATED: " if state.simulated else ""
     return Row(
         commit=experiment.commit or "none",
         val_bpb=measured.mean if measured else None,
         memory_gb=memory / 1024,
         status=status_,
-        description=f"{titled(experiment)} ({experiment.id}; {experiment.reason or 'baseline'})",
+        description=f"{mark}{titled(experiment)} ({experiment.id}; {experiment.reason or 'baseline'})",
     )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
+
+import msgspec
 
 from core import events as ev
 from core import patch
 from core.errors import PatchError
 from core.executor import Ended
 from core.ids import ExperimentId, WaveId, experiment_id, wave_id
+from core.knobs import parse
+from core.patch import Change
 from core.researcher import Idea, Plan
 from core.state import Experiment, State
 from core.verdict import describe
-from core.views import proposed, remaining, source_of, titled
+from core.views import remaining, source_of, titled
 
 
 def proposals(state: State, plan: Plan, *, parent: ExperimentId, by: str, at: float) -> Iterator[ev.Known]:
@@ -23,7 +28,7 @@ def proposals(state: State, plan: Plan, *, parent: ExperimentId, by: str, at: fl
     """
     wave = wave_id(len(state.waves) + 1)
     yield ev.WavePlanned(at=at, wave=wave, parent=parent, reason=plan.reason, design=plan.design, researcher=by)
-    left, number, fresh = remaining(state), proposed(state), dict[str, ExperimentId]()
+    left, number, fresh = remaining(state), len(state.experiments) - 1, dict[str, ExperimentId]()
     for idea in plan.ideas:
         if left is not None and len(fresh) >= left:
             break
@@ -32,6 +37,13 @@ def proposals(state: State, plan: Plan, *, parent: ExperimentId, by: str, at: fl
             fresh[fact.digest] = fact.experiment
             number += 1
         yield fact
+
+
+def numbered(state: State, fact: ev.Known, at: float) -> ev.Known:
+    """A fact of `proposals` as of now: a merge may have taken the number that was meant for an experiment."""
+    if isinstance(fact, ev.ExperimentProposed):
+        return msgspec.structs.replace(fact, at=at, experiment=experiment_id(len(state.experiments)))
+    return msgspec.structs.replace(fact, at=at)
 
 
 def _proposal(
@@ -49,7 +61,7 @@ def _proposal(
         reason = patch.check(source, old)
     except PatchError as error:
         source, reason = "", str(error)
-    digest = patch.digest(source) if reason is None else ""
+    digest = patch.digest(source, like=old) if reason is None else ""
     twin = (fresh.get(digest) or state.digests.get(digest)) if digest else None
     if twin is not None:
         reason = f"the same train.py as {twin}"
@@ -65,7 +77,44 @@ def _proposal(
         title=idea.title,
         hypothesis=idea.hypothesis,
         cell=idea.cell,
+        lines=_lines(source) - _lines(old) if idea.change.edits else 0,
     )
+
+
+def _lines(source: str) -> int:
+    """Of code: comments, docstrings' layout and blank lines do not count."""
+    return len(ast.unparse(parse(source)).splitlines())
+
+
+def rebased(state: State, name: ExperimentId, at: float) -> Iterator[ev.Known]:
+    """An experiment that has not run, moved from its old baseline to the present one."""
+    experiment, on = state.experiments[name], state.baseline
+    idea = Idea(title=experiment.title, change=experiment.change)
+    fact = _proposal(state, experiment.wave or WaveId(""), on, idea, name, {}, at)
+    if isinstance(fact, ev.ExperimentProposed):
+        reason = f"the baseline has moved from {experiment.parent} to {on}"
+        yield ev.ExperimentRebased(at=at, experiment=name, on=on, digest=fact.digest, reason=reason)
+    else:
+        yield ev.ExperimentRebased(at=at, experiment=name, on=on, reason=fact.reason)
+
+
+def merged(state: State, names: tuple[ExperimentId, ...], at: float) -> Iterator[ev.Known]:
+    """One experiment that makes all these changes to the present baseline; if they clash, the first of them alone."""
+    parts = [state.experiments[name] for name in names]
+    settings = {name: text for part in parts for name, text in part.change.settings.items()}
+    change = Change(settings=settings, edits=tuple(edit for part in parts for edit in part.change.edits))
+    shown = [f"{part.id} ({part.title})" for part in parts]
+    proven = "; ".join(part.reason for part in parts if part.reason)
+    idea = Idea(title=" + ".join(shown), change=change, hypothesis=f"Proven apart, now together: {proven}")
+    name = experiment_id(len(state.experiments))
+    fact = _proposal(state, parts[0].wave or WaveId(""), state.baseline, idea, name, {}, at)
+    if isinstance(fact, ev.ExperimentProposed):
+        yield msgspec.structs.replace(fact, of=names)
+    elif len(names) > 1:
+        yield from merged(state, names[:1], at)
+    else:
+        reason = f"cannot be put on top of {state.baseline}: {fact.reason}"
+        yield ev.ExperimentJudged(at=at, experiment=names[0], verdict="discarded", reason=reason)
 
 
 def result(ended: Ended) -> ev.RunEnded:

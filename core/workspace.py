@@ -145,13 +145,13 @@ class Workspace:
             (self.state / ".gitignore").write_text("*\n")
         return self.state
 
-    def start_branch(self, date: str) -> str:
-        """A new branch at HEAD, not checked out: autoresearch/<date>, or with -2, -3, … if that exists. Its name."""
-        names = (f"autoresearch/{date}" + (f"-{number}" if number > 1 else "") for number in itertools.count(1))
+    def start_branch(self, date: str, *, prefix: str = "autoresearch") -> str:
+        """A new branch at HEAD, not checked out: <prefix>/<date>, or with -2, -3, … if that exists. Its name."""
+        names = (f"{prefix}/{date}" + (f"-{number}" if number > 1 else "") for number in itertools.count(1))
         name = next(name for name in names if not self._object(f"refs/heads/{name}"))
         head = self._text("rev-parse", "HEAD")
         answer = _run(self.root, "update-ref", f"refs/heads/{name}", head, "")  # "": it must not exist
-        remedy = "If a branch called autoresearch is in its way, rename that with `git branch -m autoresearch old`."
+        remedy = f"If a branch called {prefix} is in its way, rename that with `git branch -m {prefix} old`."
         _require(answer.returncode == 0, f"git cannot make the branch {name}: {_said(answer)}. {remedy}")
         return name
 

@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 
 from core.ids import BASELINE
-from core.ledger import ledger
 from core.state import State
-from core.views import best, elapsed, estimate, proposed
+from core.views import elapsed, estimate, improvement, proposed
+from tui.ledger import shares
 
 CLIP = 0.85  # of the results decide the limits: a few disasters must not squeeze the interesting band
 TITLE = "val_bpb   ● kept  ◦ discarded  ○ open  × crashed (on the floor)  ─ best so far"
+SIMULATED = "SIMULATED val_bpb  ● kept  ◦ discarded  ○ open  × crashed  ─ best so far"
 MARKS = {"kept": ("●", "green+"), "discarded": ("◦", "gray"), "open": ("○", "blue+"), "crashed": ("×", "red+")}
 
 
@@ -88,7 +89,8 @@ def chart(state: State, *, width: int = 78, height: int = 18, colour: bool = Fal
     _rulers(figure, low, high, last)
     text = str(figure.build().string())
     text = text if colour else str(plotext.uncolorize(text))
-    return "\n".join((TITLE, *(row.rstrip() for row in text.rstrip("\n").splitlines())))
+    title = SIMULATED if state.simulated else TITLE
+    return "\n".join((title, *(row.rstrip() for row in text.rstrip("\n").splitlines())))
 
 
 def _rulers(figure: Any, low: float, high: float, last: int) -> None:
@@ -124,29 +126,38 @@ def _draw(
 def summary(state: State, now: float | None = None) -> str:
     """What was reached, where the time of the slots went, and what to mind."""
     now = state.at if now is None else now
-    champion, start = best(state), estimate(state, BASELINE) if state.experiments else None
-    reached = "nothing measured yet"
-    if champion and start:
-        gain = (champion.mean - start.mean) / start.mean
-        half = (champion.high - champion.low) / 2
-        reached = (
-            f"val_bpb {start.mean:.4f} → {champion.mean:.4f} ± {half:.4f} ({gain:+.1%}, {champion.experiment}, "
-            f"{champion.runs} runs; 95 % interval)"
-        ).replace("-", "−")
-    spent = ledger(state, now)
-    total = sum(spent.values()) or 1.0
-    parts = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in spent.items() if seconds / total >= 0.005)
+    reached = _reached(state)
     kept = state.counts.get("kept", 0)
     done = proposed(state) - len(state.open)
     used = elapsed(state, now)
     took = f"{used / 60:.1f} min" if used >= 60 else f"{used:.0f} s"
     counts = f"{_count(done, 'experiment')}, {kept} kept, {_count(state.ended, 'run')} in {took}"
-    lines = [reached, f"{counts}; slots: {parts or 'unused'}"]
+    lines = [
+        f"SIMULATED: {reached}" if state.simulated else reached,
+        f"{counts}; slots: {shares(state, now) or 'unused'}",
+    ]
     if state.imported:
         lines.append(f"{_count(len(state.imported), 'imported row')} from elsewhere, for comparison")
     if any(len(scores) > 2 and len(set(scores)) == 1 for scores in state.scores.values()):
         lines.append("Runs with different seeds gave identical results: train.py seems to ignore AUTORESEARCH_SEED.")
     return "\n".join(lines)
+
+
+def _reached(state: State) -> str:
+    """ "val_bpb 2.5951 → 2.1032: −19.0 % ± 0.8 % (e12 on cpu, 3 fresh runs, 3 of the start; 95 %)" """
+    gain = improvement(state)
+    if gain is None:
+        start = estimate(state, BASELINE) if state.experiments else None
+        if start is None:
+            return "nothing measured yet"
+        half = (start.high - start.low) / 2
+        return f"val_bpb {start.mean:.4f} ± {half:.4f} (nothing better yet; {_count(start.runs, 'run')}, 95 % interval)"
+    runs = f"{gain.runs} {'fresh ' if gain.is_fresh else ''}run{'s' * (gain.runs != 1)}"
+    digits = 2 if gain.half_percent < 0.05 else 1
+    change = f"{gain.percent:+.{digits}f} % ± {gain.half_percent:.{digits}f} %".replace("-", "−")
+    but = "" if gain.is_fresh else ", the ones it was chosen for"
+    where = f"{gain.champion} on {gain.gpu_type}, {runs}{but}, {gain.start_runs} of the start; 95 % interval"
+    return f"val_bpb {gain.start:.4f} → {gain.end:.4f}: {change} ({where})"
 
 
 def _count(number: int, word: str) -> str:

@@ -35,15 +35,20 @@ Path_ = click.Path(path_type=Path)
 def demo(context: click.Context, /, folder: Path | None, no_ui: bool, as_json: bool, **flags: Any) -> None:
     """Research a small GPT, in a workspace made for it.
 
-    FOLDER is made from the template, with its data; default: a folder under your data folder.
+    FOLDER is made from the template, with its data; default: a folder under your data folder. With
+    --executor simulator nothing is real, and neither data nor torch is needed.
     """
+    from core import simulated
     from tui import template
 
     given = {**context.meta["flags"], **{name: value for name, value in flags.items() if value is not None}}
-    workspace = folder or template.demo_folder()
+    chosen = load(folder or template.demo_folder(), given).settings
+    imagined = simulated.is_simulated(chosen)
+    workspace = folder or template.demo_folder(simulated=imagined)
     tell = _aside if as_json else say
-    template.make(workspace, tell)
-    template.prepare(workspace, load(workspace, given).settings, tell)
+    template.make(workspace, tell, has_gpu=True if imagined else None)
+    if not imagined:
+        template.prepare(workspace, chosen, tell)
     research(context, workspace, given, as_json=as_json)
 
 
@@ -94,12 +99,13 @@ def _state(workspace: Path) -> State:
 def status(workspace: Path, as_json: bool) -> None:
     """What the session has reached, and whether an engine runs."""
     from core import headless, log, views
+    from tui import ledger
     from tui.chart import summary
 
     state, file = _state(workspace), session_file(workspace)
     alive = log.is_held(file)
     beat = log.heartbeat(file)
-    now = time.time() if alive else state.at
+    now = time.time() if alive and not state.simulated else state.at  # simulated time is where its facts are
     if as_json:
         facts = views.status(state, now=now, alive=alive, pid=beat.pid if beat and alive else None)
         click.echo(json.dumps(facts, ensure_ascii=False))
@@ -108,8 +114,15 @@ def status(workspace: Path, as_json: bool) -> None:
     stopped = f"; it ended: {state.last_stop.reason}" if state.last_stop and not alive else ""
     why = f" ({state.pause.reason})" if state.pause and state.pause.reason else ""
     paused = f"; paused by {state.pause.by}{why}" if state.pause else ""
-    say(f"session {state.session} on {state.branch}: {engine}{stopped}{paused}")
+    mark = "SIMULATED " if state.simulated else ""
+    say(f"{mark}session {state.session} on {state.branch}: {engine}{stopped}{paused}")
     say(summary(state, now))
+    if books := ledger.table(state, now):
+        say(books)
+    if noise := ledger.noise(state):
+        say(noise)
+    if agreed := ledger.tiers(state):
+        say(agreed)
     running = headless.progress(state) if alive else ""
     if running:
         say(running)
@@ -120,6 +133,22 @@ def status(workspace: Path, as_json: bool) -> None:
 def chart(workspace: Path) -> None:
     """Draw val_bpb over experiments."""
     draw(_state(workspace))
+
+
+@click.command()
+@click.argument("wave", required=False)
+@click.option("--recording", type=Path_, help="Of a recorded session instead of this workspace's.")
+@click.option("--json", "as_json", is_flag=True, help="The stable interface; described in the README.")
+@click.pass_obj
+def effects(workspace: Path, wave: str | None, recording: Path | None, as_json: bool) -> None:
+    """What WAVE (such as w12) says: effects, cells, the predicted best.
+
+    Default: the latest wave with a design and a result. It may still be running.
+    """
+    from tui import answer
+
+    state = answer.recorded(recording) if recording else _state(workspace)
+    (say_json if as_json else say)(answer.effects(state, _text(wave) if wave else None, as_json=as_json))
 
 
 @click.command()
@@ -287,4 +316,4 @@ def import_(context: click.Context, results: Path) -> None:
     say(f"Imported {rows} row{'s' * (rows != 1)} of {results}; {len(problems)} could not be read.")
 
 
-ALL = (demo, init, doctor, status, chart, play, stop, pause, resume, veto, promote, note, export, import_)
+ALL = (demo, init, doctor, status, chart, effects, play, stop, pause, resume, veto, promote, note, export, import_)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # Flags of the settings: (flag, type, metavar, help). Their names are those of the settings.
 SETTING_FLAGS: tuple[tuple[str, Any, str | None, str], ...] = (
-    ("--executor", str, None, "Where runs execute: local."),
-    ("--researcher", str, None, "Who proposes experiments: designed."),
+    ("--executor", str, None, "Where runs execute: local, or simulator (nothing is real)."),
+    ("--researcher", str, None, "Who proposes experiments: designed, random, greedy."),
     ("--max-hours", str, "H", "The session ends after so many hours of work."),
     ("--max-experiments", str, "N", "The session ends after so many experiments; none: never."),
     ("--target-bpb", str, "X", "The session ends when a kept val_bpb is at or below X."),
@@ -31,6 +31,9 @@ SETTING_FLAGS: tuple[tuple[str, Any, str | None, str], ...] = (
     ("--seed", int, "S", "Every random choice follows from it."),
     ("--on-exit", click.Choice(["stop", "leave"]), None, "Jobs still running at a signal or after --for."),
     ("--time-budget", str, "TIME", "Training time per run; default: the trainer's own."),
+    ("--fleet", str, "GPUS", 'The simulator\'s GPUs, like "H100:13,H200:3".'),
+    ("--speed", str, "X", "The simulator's: 1 is real time, 60 a minute per second, max as fast as it computes."),
+    ("--surface", str, "NAME", "The simulator's: bowl, ridge, sparse, cliff or basins."),
 )
 
 
@@ -81,12 +84,12 @@ def load(workspace: Path, flags: dict[str, Any]) -> Loaded:
 
 
 def research(context: click.Context, workspace: Path, flags: dict[str, Any], *, as_json: bool) -> None:
-    from core import headless
+    from core import headless, simulated, virtual
 
-    running = headless.run(
-        workspace, load(workspace, flags), __version__, say_json if as_json else say, as_json=as_json
-    )
-    stopped, state = asyncio.run(running)
+    loaded = load(workspace, flags)
+    running = headless.run(workspace, loaded, __version__, say_json if as_json else say, as_json=as_json)
+    run = virtual.run if simulated.needs_virtual_time(loaded.settings) else asyncio.run
+    stopped, state = run(running)
     if not as_json:
         draw(state)
         if len(state.lineage) > 1:

@@ -24,10 +24,10 @@ IGNORED = ".autoresearch/\n.venv/\n__pycache__/\nresults.tsv\nrun.log\n"
 PREPARE_WITHIN_S = 3600.0
 
 
-def demo_folder() -> Path:
+def demo_folder(*, simulated: bool = False) -> Path:
     from platformdirs import user_data_path
 
-    return user_data_path("autoresearch-tui") / "demo"
+    return user_data_path("autoresearch-tui") / ("demo-simulated" if simulated else "demo")
 
 
 def template_folder() -> Path:
@@ -47,9 +47,10 @@ def files(*, has_gpu: bool) -> dict[str, bytes]:
     return {**found, ".gitignore": IGNORED.encode()}
 
 
-def make(workspace: Path, say: Callable[[str], None]) -> None:
-    """Raises WorkspaceError."""
-    has_gpu = any(slot.gpu.type != "cpu" for slot in local_slots(None))
+def make(workspace: Path, say: Callable[[str], None], *, has_gpu: bool | None = None) -> None:
+    """For a machine with a GPU or without; None: for this one. Raises WorkspaceError."""
+    if has_gpu is None:
+        has_gpu = any(slot.gpu.type != "cpu" for slot in local_slots(None))
     for sentence in Workspace.init(workspace, files(has_gpu=has_gpu), settings.template()):
         say(sentence)
 

@@ -20,7 +20,7 @@ import msgspec
 
 from core.clock import Clock
 from core.errors import NothingRuns
-from core.executor import Absent, Ended, FleetObserved, Job, Observation, Progressed, Started, Synced
+from core.executor import Absent, Ended, FleetObserved, Job, Observation, Progressed, Reported, Started, Synced
 from core.executors import local_folder
 from core.executors.gpus import Slot
 from core.executors.local_environment import base_environment, run_environment
@@ -260,7 +260,10 @@ class LocalExecutor:
         self._dispatch()  # an adopted run may hold another slot than the one meant for it
 
     def _end(self, run: _Run, end: Exit) -> None:
-        self._conclude(run, ended(run.id, end, run.log.finish(), self._limits, is_void=self._is_void(run)))
+        reader = run.log.finish()
+        if run.started_at is not None:  # a short run may have ended between two looks
+            self._tell_identity(run, end.at)
+        self._conclude(run, ended(run.id, end, reader, self._limits, is_void=self._is_void(run)))
 
     def _lose(self, run: _Run, reason: str) -> None:
         tail = run.log.finish().tail()
@@ -326,5 +329,11 @@ class LocalExecutor:
                 self._inspect(run)
             if run.started_at is not None and run.id in self._runs:
                 now = self._clock.now()
-                if progress := run.log.follow(now):
+                progress = run.log.follow(now)
+                self._tell_identity(run, now)
+                if progress:
                     self._report(Progressed(run.id, now, progress))
+
+    def _tell_identity(self, run: _Run, now: float) -> None:
+        if said := run.log.identity():
+            self._report(Reported(run.id, now, said.fingerprint, exact=said.is_exact, params_m=said.params_m))

@@ -23,6 +23,7 @@ class Log:
         self._offset = 0
         self._look_at = self._report_at = 0.0
         self._reported: Progress | None = None
+        self._told = False
 
     def follow(self, now: float) -> Progress | None:
         """New progress, if it is time to tell; `now` in seconds of any clock that does not stand still."""
@@ -34,6 +35,16 @@ class Log:
         self._report_at = now + REPORT_EVERY
         self._reported = progress
         return progress
+
+    def identity(self) -> Reader | None:
+        """The reader, once: when the log says what is computed.
+
+        `Model config:` counts only when training has begun, as a `fingerprint:` line may follow right behind it.
+        """
+        if self._told or not (self.reader.is_exact or (self.reader.fingerprint and self.reader.progress)):
+            return None
+        self._told = True
+        return self.reader
 
     def finish(self) -> Reader:
         """Reads what is left, and closes."""

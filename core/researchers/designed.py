@@ -1,64 +1,70 @@
-"""Research by designed experiments, without a network: factorial waves over the constants of train.py.
+"""Response-surface research without a network: screen many constants, then follow a fitted surface downhill.
 
-Each wave crosses two or three constants around the baseline. Where a kept change came from, the next wave goes further
-in the same direction; where nothing was better, the next look at that constant is closer. It knows constants by name
-and value only, never what they do to the model.
+A first wave is a declared design. From then on a quadratic surface is fitted to all results of the session; each wave
+goes down its path of steepest descent in several step lengths at once and draws further points from what the results
+still allow. Without gain the steps shrink; when stuck, constants that seem dead are moved far, many at a time. It has
+no memory of its own: the same state gives the same wave. It knows constants by name and value only.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from functools import lru_cache
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from core import knobs
-from core.design import Design, Factor, cells
-from core.effects import Effect, effects
+from core.design import Design, Factor
 from core.errors import ResearcherFailed
-from core.ids import ExperimentId
-from core.knobs import Knob, Value
 from core.patch import Change
 from core.researcher import Idea, Plan
-from core.state import State, Wave
-from core.verdict import noise
+from core.researchers.measured import (
+    REACH,
+    Config,
+    Measured,
+    Place,
+    config_of,
+    measured,
+    place_of,
+    settled,
+    tried,
+    values_of,
+)
+from core.researchers.quadratic import Points, Surface, fitted
+from core.researchers.screening import opening, settings_of
+from core.researchers.stepping import edge_of, is_risky, lattice, lowest
+from core.state import State
 from core.views import remaining
 
-MAX_CELLS = 9  # of one wave on a small fleet; a large one gets as many as it has GPUs
-MAX_FACTORS = 3
-MAX_MISSES = 5  # looks, each closer than the one before; then wide again
+Array = NDArray[np.float64]
+
+SLOPE = 0.005  # expected size of a main effect per unit, as a share of val_bpb
+WIDEST, CLOSEST = 1.25, 0.26  # units from the centre that one wave may go
+HALVED = 24  # results without gain after which it goes half as far
+STUCK = 24  # results without gain after which some waves look elsewhere
+PATH = (0.35, 0.6, 1.0, 1.5)  # step lengths along the path of steepest descent, in units of the present radius
+GAIN = 2.0  # run-to-run sd: less than this lower is luck
+EVERY = 3  # once stuck, every third wave looks elsewhere
+STAY = 0.25  # run-to-run sd: a smaller predicted gain is no reason to change a constant
+SEEMS_DEAD = 1.5  # run-to-run sd: what a constant does to val_bpb over one unit
+ELSEWHERE = (1.7, 2.6)  # units that seemingly dead constants are moved
 CLEAR = 2.0  # standard errors: a smaller effect is not worth a word
-STRIDES = (2.0, 3.0, 1.6)  # the widest step, round by round, so that a new round tries new levels
-NOT_TUNABLE = re.compile(r"SEED|VOCAB|SEQ_LEN|EVAL|DEVICE(?!_BATCH)|DTYPE|EVERY|WORKERS|VERSION|DIR|PATH|NAME|STEPS$")
-ROUNDS = 3 * MAX_MISSES  # designs thought through, per constant, before giving up
-FEWEST_CELLS = 3  # a constant at three levels, even if only one more experiment is allowed
-POWERS = re.compile(r"BATCH|DIM|WIDTH")  # kept to powers of two: trainers divide one by another
-RATIO = re.compile(r"RATIO|FRAC|BETA|DROPOUT|MOMENTUM")
-# In a fixed budget, what decides the number and size of steps comes first; everything is tried in the end.
-PRIORITY = (
-    re.compile(r"^(?!DEVICE_|MICRO_).*BATCH"),
-    re.compile(r"DEPTH|LAYER"),
-    re.compile(r"MATRIX_LR|^LEARNING_RATE$|^LR$"),
-    re.compile(r"EMBED.*LR"),
-    re.compile(r"WARMDOWN|COOLDOWN"),
-    re.compile(r"ASPECT|DIM|WIDTH|MLP"),
-    re.compile(r"LR"),
-    re.compile(r"DECAY|BETA|MOMENTUM"),
-)
-
-Scale = Literal["power", "log", "unit"]
+FEWEST = 2
+PATIENT = 3  # times that a wave is drawn again because much of it was tried before
+TRIES = 6  # times in all; the last ones take anything that is new
+RANDOM = 20  # random points per place in the wave
 
 
-class Candidate(msgspec.Struct, frozen=True):
-    """A constant that can be varied, and what was learned of it so far."""
+class Centre(NamedTuple):
+    """Where the best result lies, what it is, and how many results there were since the last gain."""
 
-    knob: Knob
-    scale: Scale
-    looks: int  # waves it took part in
-    misses: int  # of those since it last moved the baseline
-    direction: int  # +1 or −1: the way the last kept change took it; 0: none
+    at: Array
+    value: float
+    since: int
 
 
 class DesignedResearcher:
@@ -71,219 +77,278 @@ class DesignedResearcher:
         self._without = frozenset(without)
 
     async def propose(self, state: State, slots: int) -> Plan:
-        return await asyncio.to_thread(self._plan, state, slots)  # parsing train.py takes tens of milliseconds
+        return await asyncio.to_thread(self.plan, state, slots)  # fitting takes tens of milliseconds
 
-    def _plan(self, state: State, slots: int) -> Plan:
-        found = self._candidates(state)
-        if not found:
+    def plan(self, state: State, slots: int) -> Plan:
+        """The next wave; raises ResearcherFailed when nothing is left to try."""
+        place = place_of(state, self._only, self._without)
+        if not place.axes:
             raise ResearcherFailed(self._nothing_to_vary(state))
-        left, tried = remaining(state), _tried(state)
-        most = max(MAX_CELLS, slots + 1)
-        most = most if left is None else min(most, max(left + 1, FEWEST_CELLS))
-        baseline = {c.knob.name: c.knob.text for c in found}
-        for _ in range(ROUNDS * len(found)):
-            design = _design(found, most)
-            ideas = tuple(_idea(cell, baseline) for cell in cells(design) if _config(state, cell) not in tried)
+        known = tried(state)
+        first = opening(place, slots, len(state.waves), remaining(state))
+        if first is not None and not _has_results(state):
+            ideas = _celled(place, first.design, tuple(_new(state, place, first.at, known)))
             if ideas:
-                return Plan(reason=_reason(state, design, found), ideas=ideas, design=design)
-            found = _looked_at(found, design)
-        raise ResearcherFailed("every setting of the constants within reach has been tried.")
+                names = ", ".join(factor.name for factor in first.design.factors)
+                reason = f"{first.design.kind} over {names}: nothing is known yet, so it asks {first.asks}"
+                return Plan(reason=reason.replace("list over", "single steps of"), ideas=ideas, design=first.design)
+        return _downhill(state, place, known, max(FEWEST, slots))
 
     def _nothing_to_vary(self, state: State) -> str:
-        numbers = [k.name for k in knobs.find(state.sources[state.baseline]) if _is_number(k)]
+        numbers = [k.name for k in knobs.find(state.sources[state.baseline]) if _is_number(k.value)]
         if not numbers:
             return "train.py has no constants to vary: write them at its top level as NAME = number, in capitals."
         wanted = f"`factors` names {', '.join(sorted(self._only))}" if self._only else "none of them may be varied"
         return f"The constants of train.py are {', '.join(numbers)}, and {wanted}; see autoresearch.toml."
 
-    def _candidates(self, state: State) -> list[Candidate]:
-        """Tunable constants of the baseline, the most promising first."""
-        source = state.sources[state.baseline]
-        found = [_candidate(state, knob) for knob in knobs.find(source) if self._tunable(knob)]
-        return sorted(found, key=_urgency)
 
-    def _tunable(self, knob: Knob) -> bool:
-        if knob.name in self._without or not _is_number(knob):
-            return False
-        return knob.name in self._only or (not self._only and not NOT_TUNABLE.search(knob.name))
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_number(knob: Knob) -> bool:
-    return isinstance(knob.value, int | float) and not isinstance(knob.value, bool)
+def _has_results(state: State) -> bool:
+    """Of anything that was proposed; a later wave then follows from them."""
+    return any(name != state.baseline for name, _ in state.scores)
 
 
-# --- what was learned -------------------------------------------------------------------------------------------------
+# --- where we are -----------------------------------------------------------------------------------------------------
 
 
-def _candidate(state: State, knob: Knob) -> Candidate:
-    looks = misses = 0
-    for wave in state.waves.values():
-        if wave.design is not None and any(factor.name == knob.name for factor in wave.design.factors):
-            looks += 1
-            misses = 0 if _moved(state, wave, knob.name) else misses + 1
-    return Candidate(knob, _scale(knob), looks, misses, _direction(state, knob.name))
+def _downhill(state: State, place: Place, known: set[Config], slots: int) -> Plan:
+    seen = measured(state, place.axes)
+    dice = np.random.default_rng([state.seed, len(state.waves)])
+    centre = _centre(seen, place)
+    surface = _surface(seen, centre)
+    if len(seen.value) > 2 and surface is not None:
+        centre = _smoothed(seen, centre, surface)
+        surface = _surface(seen, centre)
+    radius = max(CLOSEST, WIDEST * 0.5 ** (centre.since / HALVED))
+    aside = centre.since > STUCK and len(state.waves) % EVERY == 0
+    points: list[Array] = []
+    for again in range(TRIES):
+        points += _points(place, seen, centre, surface, slots, radius, again, aside, dice)
+        ideas = tuple(islice(_new(state, place, points, known, surface, centre), slots))
+        if len(ideas) >= slots or (ideas and again >= PATIENT):
+            break
+    if not ideas:
+        raise ResearcherFailed("every setting of the constants within reach has been tried.")
+    design = _listed(place, ideas)
+    reason = _reason(seen, place, centre, surface, radius, aside)
+    return Plan(reason=reason, ideas=_celled(place, design, ideas), design=design)
 
 
-def _scale(knob: Knob) -> Scale:
-    if isinstance(knob.value, int):
-        return "power"
-    return "unit" if RATIO.search(knob.name) and 0 <= float(str(knob.value)) <= 1 else "log"
+def _points(
+    place: Place,
+    seen: Measured,
+    centre: Centre,
+    surface: Surface | None,
+    slots: int,
+    radius: float,
+    again: int,
+    aside: bool,
+    dice: np.random.Generator,
+) -> list[Array]:
+    """Candidates; with every further attempt for one wave less is asked of them."""
+    if again > PATIENT:
+        return _anyhow(place, centre, slots, dice)
+    if aside:
+        return _elsewhere(place, seen, centre, surface, slots, 0.5**again, dice)
+    return _near(place, seen, centre, surface, slots, radius * 1.5**again, STAY * 0.5**again, dice)
 
 
-def _moved(state: State, wave: Wave, name: str) -> bool:
-    """Whether a kept experiment of the wave changed this constant."""
-    kept = (state.experiments[e] for e in wave.experiments if state.experiments[e].status == "kept")
-    return any(name in experiment.change.settings for experiment in kept)
+def _centre(seen: Measured, place: Place) -> Centre:
+    main = np.flatnonzero(seen.kind == 0)
+    if not len(main):
+        return Centre(place.at, 1.0, 0)
+    best = main[np.argmin(seen.value[main])]
+    return Centre(seen.at[best], float(seen.value[best]), _since(seen))
 
 
-def _direction(state: State, name: str) -> int:
-    """The sign of the last step of the lineage, if the experiment that made it varied this constant."""
-    if len(state.lineage) < 2 or name not in state.experiments[state.baseline].change.settings:
-        return 0
-    before, after = (_value(state, experiment, name) for experiment in state.lineage[-2:])
-    return 0 if before is None or after is None else (after > before) - (after < before)
+def _since(seen: Measured) -> int:
+    """Results after the last that was better than all before by more than the noise."""
+    lowest_yet, since = np.inf, 0
+    for value in seen.value[seen.kind == 0]:
+        since += 1
+        if value < lowest_yet - GAIN * seen.sd:
+            lowest_yet, since = value, 0
+    return since
 
 
-def _value(state: State, experiment: ExperimentId, name: str) -> float | None:
-    value = _values(state.sources[experiment]).get(name)
-    return float(value) if isinstance(value, int | float) else None
+def _surface(seen: Measured, centre: Centre) -> Surface | None:
+    if not len(seen.value):
+        return None
+    points = Points(seen.at - centre.at, seen.value, np.maximum(seen.error, 1e-9), seen.kind)
+    return fitted(points, slope=SLOPE * abs(centre.value), centre_value=centre.value)
 
 
-@lru_cache(maxsize=512)
-def _values(source: str) -> dict[str, Value]:
-    """The constants of a train.py, by name."""
-    return {knob.name: knob.value for knob in knobs.find(source)}
+def _smoothed(seen: Measured, centre: Centre, surface: Surface) -> Centre:
+    """The best result by what was measured and what the surface says there: the luckiest one is flattered."""
+    change, error = surface.predicted(seen.at - centre.at)
+    offset = surface.mean[0]
+    weight, trust = 1 / seen.error**2, 1 / (error**2 + surface.misfit**2 + seen.sd**2)
+    mixed = (weight * seen.value + trust * (centre.value + offset + change)) / (weight + trust)
+    main = np.flatnonzero(seen.kind == 0)
+    best = main[np.argmin(mixed[main])]
+    return Centre(seen.at[best], float(mixed[best]), centre.since)
 
 
-Config = frozenset[tuple[str, str]]
+# --- where to go ------------------------------------------------------------------------------------------------------
 
 
-def _config(state: State, settings: dict[str, str], parent: ExperimentId | None = None) -> Config:
-    """All constants of a parent (default: the baseline) with these settings: equal ones are the same experiment."""
-    values = {**_values(state.sources[parent or state.baseline])}
-    values.update((name, knobs.value_of(text)) for name, text in settings.items())
-    return frozenset((name, repr(value)) for name, value in values.items())
+def _near(
+    place: Place,
+    seen: Measured,
+    centre: Centre,
+    surface: Surface | None,
+    slots: int,
+    radius: float,
+    stay: float,
+    dice: np.random.Generator,
+) -> list[Array]:
+    """Steps along the path of steepest descent, then points drawn from what the results still allow."""
+    count = len(place.axes)
+    if surface is None:  # not even the baseline is measured
+        flat = [(dice.normal(size=count), np.eye(count)) for _ in range(slots)]
+        return _lowest(place, seen, centre, flat, np.full(slots, radius), 0.0)
+    path = PATH if slots >= 2 * len(PATH) else PATH[2:3]
+    expected = [surface.expected()] * len(path)
+    drawn = surface.draws(3 * slots, dice)
+    radii = np.r_[np.array(path) * radius, np.full(len(drawn), radius)]
+    return _lowest(place, seen, centre, expected + drawn, radii, stay * seen.sd)
 
 
-def _tried(state: State) -> set[Config]:
-    known = (experiment for experiment in state.experiments.values() if not experiment.change.edits)
-    return {_config(state, experiment.change.settings, experiment.parent or experiment.id) for experiment in known}
+def _elsewhere(
+    place: Place,
+    seen: Measured,
+    centre: Centre,
+    surface: Surface | None,
+    slots: int,
+    share: float,
+    dice: np.random.Generator,
+) -> list[Array]:
+    """What seems dead here is moved far, much of it at once: if it really is dead, that costs nothing."""
+    dead = _seemingly_dead(place, seen, surface)
+    edge = edge_of(seen.at, seen.failed)
+    found: list[Array] = []
+    for _ in range(6 * slots):
+        at = centre.at.copy()
+        for i in dead:
+            far = float(dice.choice([-1.0, 1.0])) * float(dice.uniform(*ELSEWHERE))
+            if dice.random() < share:
+                at[i] = place.axes[i].nearest(float(np.clip(at[i] + far, -REACH, REACH)))
+        if not is_risky(edge, at):
+            found.append(at)
+    return found
 
 
-def _looked_at(found: list[Candidate], design: Design) -> list[Candidate]:
-    """As if a wave over this design had brought nothing: it would only repeat what is known."""
-    names = {factor.name for factor in design.factors}
-    again = [
-        msgspec.structs.replace(c, looks=c.looks + 1, misses=c.misses + 1) if c.knob.name in names else c for c in found
-    ]
-    return sorted(again, key=_urgency)
+def _anyhow(place: Place, centre: Centre, slots: int, dice: np.random.Generator) -> list[Array]:
+    """A few constants at random: when everything that looks better was tried."""
+    levels = [lattice(axis, REACH, float(c)) for axis, c in zip(place.axes, centre.at, strict=True)]
+    found: list[Array] = []
+    for _ in range(RANDOM * slots):
+        at = centre.at.copy()
+        for i in dice.integers(len(levels), size=int(dice.integers(1, 4))):
+            at[i] = float(dice.choice(levels[i]))
+        found.append(at)
+    return found
 
 
-def _urgency(candidate: Candidate) -> tuple[int, int, int]:
-    """Directions that just paid off first, then the least looked at, then what usually matters."""
-    name = candidate.knob.name
-    usual = next((i for i, pattern in enumerate(PRIORITY) if pattern.search(name)), len(PRIORITY))
-    momentum = candidate.direction != 0 and candidate.misses == 0
-    return (0 if momentum else 1, candidate.looks, usual)
+def _seemingly_dead(place: Place, seen: Measured, surface: Surface | None) -> list[int]:
+    numbers = [i for i, axis in enumerate(place.axes) if axis.kind != "switch"]
+    if surface is None:
+        return numbers
+    main, _ = surface.main()
+    size = np.abs(main) + np.abs(surface.bends()[0])
+    return [i for i in numbers if size[i] < SEEMS_DEAD * seen.sd] or numbers
 
 
-# --- the next wave ----------------------------------------------------------------------------------------------------
+def _lowest(
+    place: Place,
+    seen: Measured,
+    centre: Centre,
+    surfaces: list[tuple[Array, Array]],
+    radii: Array,
+    stay: float,
+) -> list[Array]:
+    levels = [lattice(axis, REACH, float(c)) for axis, c in zip(place.axes, centre.at, strict=True)]
+    return list(lowest(surfaces, levels, centre.at, radii, stay, edge_of(seen.at, seen.failed)))
 
 
-def _design(found: list[Candidate], most: int) -> Design:
-    """A full factorial of at most `most` cells: two levels along a known direction, three where there is none."""
-    factors: list[Factor] = []
-    size = 1
-    for candidate in found:
-        for levels in (_levels(candidate), _levels(candidate)[:2]):
-            if len(levels) > 1 and size * len(levels) <= most and len(factors) < MAX_FACTORS:
-                factors.append(Factor(candidate.knob.name, levels))
-                size *= len(levels)
-                break
-    return Design("full factorial", tuple(factors))
+# --- the wave ---------------------------------------------------------------------------------------------------------
 
 
-def _levels(candidate: Candidate) -> tuple[str, ...]:
-    """Source texts around the present value, which is always one of them, lowest first."""
-    knob, direction = candidate.knob, candidate.direction if candidate.misses == 0 else 0
-    signs = (direction,) if direction else (-1, 1)
-    values = {_step(candidate, sign) for sign in signs} | {knob.value}
-    ordered = sorted(value for value in values if isinstance(value, int | float))
-    return tuple(knob.text if value == knob.value else knobs.render(value, knob.text) for value in ordered)
+def _new(
+    state: State,
+    place: Place,
+    points: Iterable[Array],
+    known: set[Config],
+    surface: Surface | None = None,
+    centre: Centre | None = None,
+) -> Iterator[Idea]:
+    """One idea per point that is new."""
+    present = values_of(state.sources[state.baseline])
+    fresh = set(known)
+    for at in points:
+        settings = settings_of(place, at)
+        config = config_of(settled(present, settings))
+        if settings and config not in fresh:
+            fresh.add(config)
+            yield _idea(place, settings, _hypothesis(at, surface, centre))
 
 
-def _step(candidate: Candidate, sign: int) -> float | int:
-    """The next value up or down: a factor of 2 at first, its square root after each miss; a quarter for ratios."""
-    value = candidate.knob.value
-    assert isinstance(value, int | float)  # noqa: S101  `_tunable` saw to it
-    shrink = 0.5 ** (candidate.misses % MAX_MISSES)
-    if candidate.scale == "unit":
-        return float(f"{min(1.0, max(0.0, value + sign * 0.25 * shrink)):.3g}")
-    ratio = STRIDES[candidate.misses // MAX_MISSES % len(STRIDES)] ** (sign * shrink)
-    if candidate.scale == "power":
-        return _whole(candidate.knob, ratio, sign)
-    return float(f"{value * ratio:.3g}")
+def _idea(place: Place, settings: dict[str, str], hypothesis: str) -> Idea:
+    title = ", ".join(f"{name} {place.knobs[name].text} → {text}" for name, text in settings.items())
+    return Idea(title=title, change=Change(settings=settings), hypothesis=hypothesis)
 
 
-def _whole(knob: Knob, ratio: float, sign: int) -> int:
-    value = int(str(knob.value))
-    if POWERS.search(knob.name) or "**" in knob.text or "<<" in knob.text:
-        return value * 2 if sign > 0 else max(1, value // 2)
-    moved = round(value * ratio)
-    return max(1, value + sign if moved == value else moved)
+def _hypothesis(at: Array, surface: Surface | None, centre: Centre | None) -> str:
+    if surface is None or centre is None:
+        return ""
+    change, error = surface.predicted(at - centre.at)
+    low = centre.value + float(change[0])
+    return f"predicted val_bpb {low:.4f} ± {float(np.hypot(error[0], surface.misfit)):.4f}"
 
 
-def _idea(cell: dict[str, str], baseline: dict[str, str]) -> Idea:
-    changed = {name: level for name, level in cell.items() if baseline[name] != level}
-    title = ", ".join(f"{name} {baseline[name]} → {level}" for name, level in changed.items())
-    return Idea(title=title, change=Change(settings=changed), cell=cell)
+def _listed(place: Place, ideas: tuple[Idea, ...]) -> Design:
+    """The constants that these ideas change, each with the levels that occur."""
+    levels: dict[str, dict[str, None]] = {}
+    for idea in ideas:
+        for name, text in idea.change.settings.items():
+            levels.setdefault(name, {place.knobs[name].text: None})[text] = None
+    return Design("list", tuple(Factor(name, tuple(texts)) for name, texts in levels.items()))
 
 
-# --- saying why -------------------------------------------------------------------------------------------------------
+def _celled(place: Place, design: Design, ideas: tuple[Idea, ...]) -> tuple[Idea, ...]:
+    """With the level of every factor of the design, the present one where an idea leaves it."""
+    present = {factor.name: place.knobs[factor.name].text for factor in design.factors}
+    return tuple(
+        msgspec.structs.replace(
+            idea, cell={name: idea.change.settings.get(name, text) for name, text in present.items()}
+        )
+        for idea in ideas
+    )
 
 
-def _reason(state: State, design: Design, found: list[Candidate]) -> str:
-    known = {candidate.knob.name: candidate for candidate in found}
-    parts = [_why(known[factor.name]) for factor in design.factors]
-    strongest = _strongest(state)
-    learned = f"; strongest in {strongest}" if strongest else ""
-    return f"{design.kind} over " + ", ".join(parts) + learned
+def _reason(
+    seen: Measured, place: Place, centre: Centre, surface: Surface | None, radius: float, elsewhere: bool
+) -> str:
+    if surface is None:
+        return "nothing is measured yet: points around the baseline, to have something to fit"
+    found = f"{len(seen.value)} results, the best at {centre.value:.4f}"
+    strong = _strongest(place, surface)
+    if elsewhere:
+        return (
+            f"{found} and none better in the last {centre.since}: constants that seem dead here are moved far at once"
+        )
+    asks = f"steps down the fitted surface up to {radius:.2g} units away, and points that the results still allow"
+    return f"{found}; {strong}; {asks}" if strong else f"{found}; no effect is clear yet; {asks}"
 
 
-def _why(candidate: Candidate) -> str:
-    name = candidate.knob.name
-    if candidate.direction and candidate.misses == 0:
-        return f"{name} ({'raised' if candidate.direction > 0 else 'lowered'} by the latest kept change, so further)"
-    if candidate.looks == 0:
-        return f"{name} (not tried yet)"
-    return f"{name} (closer, after {candidate.misses} wave{'s' * (candidate.misses != 1)} without gain)"
-
-
-def _strongest(state: State) -> str:
-    """Of the latest wave with results: "DEPTH −0.1620 ± 0.0060"."""
-    for wave in reversed(state.waves.values()):
-        found = wave_effects(state, wave)
-        if found and abs(found[0].size) > CLEAR * found[0].standard_error:
-            first = found[0]
-            size = f"{first.size:+.4f} ± {first.standard_error:.4f}".replace("-", "−")
-            return f"{wave.id}: {' × '.join(first.factors)}, {size} from lowest to highest"
-        if found:
-            return ""
-    return ""
-
-
-def wave_effects(state: State, wave: Wave) -> tuple[Effect, ...]:
-    """Effects of a designed wave on the GPU type with most results; its parent's runs are the unchanged cell."""
-    if wave.design is None:
-        return ()
-    types = [gpu_type for name, gpu_type in state.scores if name in wave.experiments]
-    if not types:
-        return ()
-    gpu_type = max(set(types), key=types.count)
-    texts = {knob.name: knob.text for knob in knobs.find(state.sources[wave.parent])}
-    centre = {factor.name: texts.get(factor.name, "") for factor in wave.design.factors}
-    members = [(name, state.experiments[name].cell) for name in wave.experiments]
-    if all(centre[factor.name] in factor.levels for factor in wave.design.factors):
-        members.append((wave.parent, centre))
-    runs = [(cell, score) for name, cell in members for score in state.scores.get((name, gpu_type), ())]
-    return effects(wave.design, [cell for cell, _ in runs], [score for _, score in runs], noise(state, gpu_type).sd)
+def _strongest(place: Place, surface: Surface) -> str:
+    """ "MATRIX_LR −0.0062 ± 0.0004 per unit, DEPTH bends by +0.0110 ± 0.0021": at most three effects at the centre."""
+    effects = [(*found, "") for found in zip(place.axes, *surface.main(), strict=True)]
+    effects += [(*found, "bends by ") for found in zip(place.axes, *surface.bends(), strict=True)]
+    clear = [effect for effect in effects if abs(effect[1]) > CLEAR * effect[2]]
+    clear.sort(key=lambda effect: -abs(effect[1]) / effect[2])
+    shown = [f"{axis.name} {bends}{size:+.4f} ± {error:.4f}" for axis, size, error, bends in clear[:3]]
+    return f"strongest per unit: {', '.join(shown)}".replace("-", "−") if shown else ""

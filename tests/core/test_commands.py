@@ -86,10 +86,10 @@ def test_commands_round_trip(command: commands.Command) -> None:
 
 def test_a_stop_meant_for_an_engine_that_has_ended_does_not_stop_the_next() -> None:
     story = Story(at=2000.0)
-    facts, answer = respond(story.state, 1, commands.encode(Stop(at=1999.0, by="ada")), at=2001.0)
+    facts, answer = respond(story.state, 1, commands.encode(Stop(at=1999.0, by="ada")), at=2001.0, since=2000.0)
     assert facts == ()
     assert "has ended already" in answer
-    facts, answer = respond(story.state, 1, commands.encode(Stop(at=2000.5, by="ada")), at=2001.0)
+    facts, answer = respond(story.state, 1, commands.encode(Stop(at=2000.5, by="ada")), at=2001.0, since=2000.0)
     assert facts == (ev.StopRequested(at=2001.0, cause=CommandId("c1"), by="ada"),)
     assert answer == ""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import cache
 
 import msgspec
 import pytest
@@ -16,7 +18,10 @@ from core.ids import ExperimentId, RunId
 from core.state import State
 from core.views import elapsed, source_of
 
+Sample = Callable[[], list[ev.Known]]
 
+
+@cache
 def campaign() -> list[ev.Known]:
     """A session with everything in it: kept, discarded, crashed, vetoed, a restart."""
     story = Story().score(E0, 2.50, 2.51)
@@ -34,6 +39,48 @@ def campaign() -> list[ev.Known]:
     story.tell(ev.NoteAdded, by="ada", text="look at depth").wait(100).engine()
     story.tell(ev.WaveAsked, slots=2).tell(ev.ResearchFailed, reason="offline")
     return story.wait(5).tell(ev.EngineStopped, reason="enough").facts
+
+
+@cache
+def verdicts() -> list[ev.Known]:
+    """A session with the rest: two tiers, screened, duplicate, stopped early, rebased, merged, split."""
+    story = Story().fleet(H100=9, H200=2).tell(ev.TiersSet, screen=("H100",), validate=("H200",))
+    story.score(E0, 2.5, 2.51, 2.49).score(E0, 2.4, 2.41, 2.39, on="H200")
+    good, slow, same, bad, late = story.wave(*({"DEPTH": str(depth)} for depth in range(5, 10)))
+    other, last = story.wave({"MATRIX_LR": "0.1"}, {"WARMDOWN_RATIO": "0.9"})
+    story.score(good, 2.2).settle()
+    story.score(good, 2.2).score(other, 2.2, 2.2).settle()
+    twins = [story.start(name, gpu=gpu) for gpu, name in enumerate((slow, same, late))]
+    for run in twins:
+        story.report(run, "f")
+    story.progress(twins[2], 9.0, 8.0, 7.0).settle()
+    story.cancel(twins[1]).finish(twins[0], 2.6).finish(twins[2], 2.61)
+    stopped = story.start(bad, gpu=3)
+    story.tell(ev.RunStopped, run=stopped, reason="loss 9").cancel(stopped).settle()
+    story.tell(ev.ExperimentPromoted, experiment=bad, by="ada").settle()
+    story.score(ExperimentId("e8"), 2.6, on="H200").settle()
+    story.score(good, 2.0, 2.0, on="H200").settle()
+    assert story.state.experiments[last].rebased == good
+    return story.facts
+
+
+def test_every_kind_of_fact_about_runs_and_verdicts_is_in_the_samples() -> None:
+    told = {type(fact) for fact in (*campaign(), *verdicts())}
+    missing = {kind.__name__ for kind in ev.Known.__args__} - {kind.__name__ for kind in told}
+    assert missing == {"CommandRefused", "LimitsSet", "ProposalRejected", "ResultImported", "StopRequested"}
+
+
+def test_the_way_of_every_verdict_is_in_the_state() -> None:
+    state = fold(State(), verdicts())
+    status = {name: experiment.status for name, experiment in state.experiments.items()}
+    named = ("e1", "e3", "e5", "e8")
+    assert [status[ExperimentId(name)] for name in named] == ["kept", "duplicate", "duplicate", "discarded"]
+    assert state.experiments[ExperimentId("e8")].of == ("e1", "e6")
+    assert state.experiments[ExperimentId("e6")].alone
+    assert state.scores[ExperimentId("e2"), "H100"] == (2.6, 2.61), "the late duplicate counts for its twin"
+    assert state.merges >= 1
+    assert sum(state.counts.values()) == sum(not e.is_open for e in state.experiments.values()) - 1
+    assert (state.tiers.screen, state.tiers.validate) == (("H100",), ("H200",))
 
 
 def test_a_campaign_folds_to_what_happened() -> None:
@@ -59,9 +106,10 @@ def test_a_veto_beats_a_late_success() -> None:
     assert state.experiments[ExperimentId("e4")].reason == "too slow"
 
 
-@given(st.data())
-def test_any_prefix_folds_and_goes_on_to_the_same_state(data: st.DataObject) -> None:
-    facts = campaign()
+@pytest.mark.parametrize("sample", [campaign, verdicts])
+@given(data=st.data())
+def test_any_prefix_folds_and_goes_on_to_the_same_state(sample: Sample, data: st.DataObject) -> None:
+    facts = sample()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(facts)), max_size=6)))
     state = State()
     for start, end in zip([0, *cuts], [*cuts, len(facts)], strict=True):
@@ -69,15 +117,17 @@ def test_any_prefix_folds_and_goes_on_to_the_same_state(data: st.DataObject) -> 
     assert state == fold(State(), facts)
 
 
-@given(st.randoms(use_true_random=False))
-def test_facts_in_any_order_and_repeated_never_raise(random: object) -> None:
-    facts = campaign() * 2
+@pytest.mark.parametrize("sample", [campaign, verdicts])
+@given(random=st.randoms(use_true_random=False))
+def test_facts_in_any_order_and_repeated_never_raise(sample: Sample, random: object) -> None:
+    facts = sample() * 2
     random.shuffle(facts)  # type: ignore[attr-defined]
     fold(State(), facts)
 
 
-def test_a_fold_leaves_the_state_it_started_from_as_it_was() -> None:
-    facts = campaign()
+@pytest.mark.parametrize("sample", [campaign, verdicts])
+def test_a_fold_leaves_the_state_it_started_from_as_it_was(sample: Sample) -> None:
+    facts = sample()
     for cut in range(len(facts)):
         before = fold(State(), facts[:cut])
         kept = copy.deepcopy(before)
@@ -85,7 +135,7 @@ def test_a_fold_leaves_the_state_it_started_from_as_it_was() -> None:
         assert before == kept
 
 
-@pytest.mark.parametrize("fact", campaign(), ids=lambda fact: type(fact).__name__)
+@pytest.mark.parametrize("fact", [*campaign(), *verdicts()], ids=lambda fact: type(fact).__name__)
 def test_every_fact_round_trips(fact: ev.Known) -> None:
     assert ev.decode(ev.encode(fact)) == fact
 

@@ -216,3 +216,44 @@ def test_no_text_breaks_out_of_its_constant(source: str, text: str) -> None:
     except PatchError:
         return
     assert texts(changed) == {"A": "1", "X": text.strip(), "B": "3"}
+
+
+PARENT = "import os\nA = 1  # one\nB = (1, 2)\nC = 'c'\nprint(A)\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "changed"),
+    [
+        (PARENT, {}),
+        (PARENT.replace("A = 1 ", "A = 2 "), {"A": "2"}),
+        (PARENT.replace("A = 1  # one", "A = 2**4"), {"A": "2**4"}),
+        (PARENT.replace("(1, 2)", "(1, 3)").replace("'c'", "'d'"), {"B": "(1, 3)", "C": "'d'"}),
+    ],
+)
+def test_a_source_that_differs_in_constants_alone_is_told_by_them(source: str, changed: dict[str, str]) -> None:
+    found = knobs.variant(source, PARENT)
+    assert found is not None
+    assert {name: knob.text for name, knob in found.items()} == changed
+    assert all(knob in knobs.find(source) for knob in found.values()), "the same knobs as by reading everything"
+
+
+@pytest.mark.parametrize(
+    ("new", "old"),
+    [
+        ("A = 1; import sys  # one", "A = 1  # one"),  # more than an assignment
+        ("A: print(2) = 2", "A = 1  # one"),  # an annotation is run
+        ("A = 1 + os.getpid()", "A = 1  # one"),
+        ("A = (1,", "A = 1  # one"),
+        ("D = 1  # one", "A = 1  # one"),
+        ("A = 2\rimport sys", "A = 1  # one"),
+        ("print(B)", "print(A)"),
+        ("import os\nD = 1", "import os"),
+    ],
+)
+def test_a_source_that_differs_in_more_is_not_taken_for_a_variant(new: str, old: str) -> None:
+    assert knobs.variant(PARENT.replace(old, new), PARENT) is None
+
+
+def test_what_looks_like_an_assignment_inside_a_text_is_none() -> None:
+    parent = 'X = 1\nTEXT = """\nA = 1\n"""\n'
+    assert knobs.variant(parent.replace("A = 1", "A = 2"), parent) is None

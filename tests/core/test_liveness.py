@@ -9,7 +9,24 @@ from hypothesis import strategies as st
 from story import Story
 
 from core import events as ev
-from core.policy import Ask, AskAgain, Cancel, Commit, Finish, Judge, Launch, Move, plan
+from core import noted
+from core.ids import GpuId
+from core.policy import (
+    Ask,
+    AskAgain,
+    Cancel,
+    Commit,
+    Duplicate,
+    Finish,
+    Judge,
+    Launch,
+    Merge,
+    Move,
+    Rebase,
+    Screen,
+    StopRun,
+    plan,
+)
 from core.verdict import Rules
 from core.views import remaining
 
@@ -19,9 +36,14 @@ OUTCOMES = st.one_of(
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.data(), st.integers(1, 3), st.integers(1, 5))
-def test_a_campaign_always_has_a_next_step_until_it_ends(data: st.DataObject, gpus: int, limit: int) -> None:
+@given(st.data(), st.integers(1, 3), st.integers(1, 5), st.booleans())
+def test_a_campaign_always_has_a_next_step_until_it_ends(
+    data: st.DataObject, gpus: int, limit: int, two_tiers: bool
+) -> None:
     story = Story(gpus=gpus).tell(ev.LimitsSet, max_experiments=limit)
+    if two_tiers:
+        story.gpus = (*story.gpus, ev.Gpu(GpuId("h200"), "H200"))
+        story.tell(ev.FleetSeen, gpus=story.gpus)
     depths = iter(range(5, 1000))
     for _ in range(600):
         moves = plan(story.state, Rules(), story.at)
@@ -46,10 +68,10 @@ def carry_out(story: Story, move: Move, depths: Iterator[int]) -> None:
     match move:
         case Cancel(run):
             story.tell(ev.RunEnded, run=run, outcome="cancelled")
-        case Judge(experiment, verdict):
-            story.judge(experiment, verdict)
-        case AskAgain(experiment, reason, evidence):
-            story.tell(ev.ExperimentRetested, experiment=experiment, reason=reason, evidence=evidence)
+        case Judge() | AskAgain() | Screen() | Duplicate() | Rebase() | Merge():
+            story.facts += noted.decided(story.state, move, story.at)
+        case StopRun(run, reason):
+            story.tell(ev.RunStopped, run=run, reason=reason)
         case Commit(experiment):
             story.move(experiment)
         case Ask(slots):
@@ -64,4 +86,5 @@ def carry_out(story: Story, move: Move, depths: Iterator[int]) -> None:
                 seed=move.seed,
                 purpose=move.purpose,
             )
-            story.tell(ev.RunStarted, run=move.run, gpu=story.gpus[0].id)
+            gpu = next(gpu for gpu in story.gpus if gpu.type == move.gpu_type)
+            story.tell(ev.RunStarted, run=move.run, gpu=gpu.id)

@@ -14,6 +14,7 @@ from core.state import State
 from core.verdict import Rules
 
 RULES = Rules()
+DEPTHS: dict[str, tuple[str, ...]] = {"DEPTH": ("1", "2", "3", "4", "5", "6", "7", "8", "9")}
 
 
 def planned(story: Story, rules: Rules = RULES) -> tuple[Move, ...]:
@@ -77,7 +78,7 @@ def test_a_retest_goes_before_new_experiments_and_is_recorded_with_its_reason() 
 
 def test_only_the_most_promising_candidates_are_confirmed_at_a_time() -> None:
     story = measured()
-    names = story.wave(*({"DEPTH": str(depth)} for depth in range(5, 10)))
+    names = story.wave(*({"DEPTH": str(depth)} for depth in range(5, 10)), factors=DEPTHS)
     for name, score in zip(names, (2.40, 2.22, 2.35, 2.20, 2.45), strict=True):
         story.score(name, score)
     assert [move.experiment for move in planned(story) if isinstance(move, AskAgain)] == ["e4", "e2"]
@@ -85,14 +86,14 @@ def test_only_the_most_promising_candidates_are_confirmed_at_a_time() -> None:
 
 def test_a_candidate_far_behind_the_best_waits_for_its_verdict() -> None:
     story = measured()
-    first, second = story.wave({"DEPTH": "2"}, {"DEPTH": "3"})
+    first, second = story.wave({"DEPTH": "2"}, {"DEPTH": "3"}, factors=DEPTHS)
     story.score(first, 2.2).score(second, 2.42)
     assert [move.experiment for move in planned(story) if isinstance(move, AskAgain)] == ["e1"]
 
 
 def test_a_candidate_far_behind_one_that_is_being_confirmed_waits_too() -> None:
     story = measured()
-    first, second = story.wave({"DEPTH": "2"}, {"DEPTH": "3"})
+    first, second = story.wave({"DEPTH": "2"}, {"DEPTH": "3"}, factors=DEPTHS)
     story.score(first, 2.2)
     (move,) = [move for move in planned(story) if isinstance(move, AskAgain)]
     story.tell(ev.ExperimentRetested, experiment=first, reason=move.reason, evidence=move.evidence)
@@ -114,14 +115,14 @@ def test_a_candidate_that_looks_worse_after_its_second_run_is_run_again_neverthe
 
 def test_of_several_that_are_better_the_best_is_kept_first() -> None:
     story = measured()
-    good, better = story.wave({"DEPTH": "2"}, {"DEPTH": "1"})
+    good, better = story.wave({"DEPTH": "2"}, {"DEPTH": "1"}, factors=DEPTHS)
     story.score(good, 2.3, 2.3).score(better, 2.1, 2.1)
     assert [(m.experiment, m.verdict) for m in planned(story) if isinstance(m, Judge)] == [("e2", "kept")]
     story.judge(better, "kept")
     assert Commit(better) in planned(story)
     story.move(better)
     assert launched(planned(story))[0] == "e2-3", "the new baseline is measured as well as the old one first"
-    story.score(better, 2.1)
+    story.score(better, 2.1, 2.1, 2.1)
     assert [(m.experiment, m.verdict) for m in planned(story) if isinstance(m, Judge)] == [("e1", "discarded")]
 
 
@@ -224,7 +225,7 @@ def test_an_engine_started_again_tries_a_broken_baseline_again() -> None:
 
 def test_a_baseline_that_is_always_lost_is_not_launched_for_ever() -> None:
     story = Story(gpus=1)
-    for _ in range(5):
+    for _ in range(3):
         (move,) = planned(story)
         assert isinstance(move, Launch)
         story.tell(ev.RunEnded, run=story.start(E0), outcome="lost", reason="disk full")

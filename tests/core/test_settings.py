@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from core.errors import SettingsError
 from core.settings import FILE, SETTINGS, Settings, duration, load, template
+from core.verdict import Rules
 
 
 def wrong(workspace: Path, toml: str = "", environ: dict[str, str] | None = None, **flags: object) -> str:
@@ -53,7 +54,7 @@ def test_every_kind_of_setting_can_be_given_as_a_variable(tmp_path: Path) -> Non
         "LINKS": "data, cache/tokens",
         "ENV": "OMP_NUM_THREADS=4,MODE=a=b",
         "ON_EXIT": "leave",
-        "KEEP_SIGMAS": "2.5",
+        "WORTH": "1.5",
         "TIME_BUDGET": "30",
     }
     settings = load(tmp_path, {f"AUTORESEARCH_{name}": text for name, text in texts.items()}, {}).settings
@@ -64,7 +65,7 @@ def test_every_kind_of_setting_can_be_given_as_a_variable(tmp_path: Path) -> Non
         links=("data", "cache/tokens"),
         env={"OMP_NUM_THREADS": "4", "MODE": "a=b"},
         on_exit="leave",
-        keep_sigmas=2.5,
+        worth=1.5,
         time_budget=30.0,
     )
 
@@ -213,3 +214,26 @@ def test_runs_use_the_workspaces_own_interpreter_if_there_is_one(tmp_path: Path)
     assert Settings(python="python3.12").interpreter(tmp_path) == "python3.12"
     assert Settings(python="env/bin/python").interpreter(tmp_path) == str(tmp_path / "env" / "bin" / "python")
     assert Settings(python="/opt/python").interpreter(tmp_path) == "/opt/python"
+
+
+@pytest.mark.parametrize("text", ["", "H100", "H100:0", "x:1e9", "H100:-1", "H100:3,", "H100 3"])
+def test_a_wrong_fleet_gets_one_sentence(tmp_path: Path, text: str) -> None:
+    said = wrong(tmp_path, fleet=text)
+    assert said == (f'flag --fleet: fleet must be GPU types and how many of each, like "H100:13,H200:3", not {text!r}.')
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "fast", "inf", "nan", "1e3"])
+def test_a_wrong_speed_gets_one_sentence(tmp_path: Path, text: str) -> None:
+    assert wrong(tmp_path, speed=text).startswith('flag --speed: speed must be "1", "60" or "max"')
+
+
+def test_a_fleet_may_have_spaces_and_a_speed_decimals(tmp_path: Path) -> None:
+    settings = load(tmp_path, {}, {"fleet": "H100: 13, H200:3", "speed": "0.5"}).settings
+    assert (settings.fleet, float(settings.speed)) == ("H100: 13, H200:3", 0.5)
+
+
+def test_settings_of_the_verdicts_have_the_defaults_of_the_rules() -> None:
+    rules, chosen = Rules(), Settings()
+    shared = [name for name in Rules.__struct_fields__ if hasattr(chosen, name)]
+    assert len(shared) > 5
+    assert {name: getattr(chosen, name) for name in shared} == {name: getattr(rules, name) for name in shared}

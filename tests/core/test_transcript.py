@@ -344,3 +344,15 @@ def test_cleaning_twice_changes_nothing_and_keeps_the_limit(text: str, limit: in
     assert clean(once, limit) == once
     assert len(once) <= limit
     assert all(character == "\n" or character.isprintable() for character in once)
+
+
+def test_a_fingerprint_line_is_exact_and_a_model_configuration_tells_the_parameters() -> None:
+    reader = Reader()
+    assert (reader.is_exact, reader.params_m) == (False, None)
+    reader.feed(b'Model config: {"depth": 8, "num_params": 50332176}\n')
+    assert (reader.is_exact, reader.params_m) == (False, 50.332176)
+    reader.feed(b"fingerprint: abc\n")
+    assert reader.is_exact
+    other = Reader()
+    other.feed(b"Model config: {'num_params_of_x': 5}\n")
+    assert other.params_m is None

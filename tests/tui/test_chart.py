@@ -61,7 +61,7 @@ def test_the_staircase_follows_the_lineage() -> None:
 
 def test_the_summary_says_what_was_reached_and_where_the_time_went() -> None:
     text = summary(campaign().state)
-    assert text.startswith("val_bpb 2.5100 → 2.3100 ± ")
-    assert "(−8.0%, e1, 2 runs; 95 % interval)" in text
+    assert text.startswith("val_bpb 2.5100 → 2.3100: −8.0 % ± ")
+    assert "(e1 on cpu, 2 fresh runs, 2 of the start; 95 % interval)" in text
     assert "4 experiments, 1 kept, 7 runs" in text
     assert summary(Story().state).startswith("nothing measured yet")

@@ -45,18 +45,20 @@ def test_status_is_a_stable_interface(workspace: Path) -> None:
     status = json.loads(stub.run(workspace, "status", "--json").stdout)
     assert set(status) == {
         *("version", "simulated", "engine", "elapsed_s", "experiments", "runs", "baseline", "best", "ledger"),
-        "stop_reason",
+        *("improvement", "tiers", "noise", "capacity_s", "stop_reason"),
     }
-    assert status["version"] == 1
+    assert status["version"] == 2
     assert status["simulated"] is False
     assert status["engine"] == {"alive": False, "pid": None}
-    assert set(status["experiments"]) == {"kept", "discarded", "crashed", "vetoed"}
+    assert set(status["experiments"]) == {"kept", "discarded", "crashed", "vetoed", "duplicate", "merged"}
     assert sum(status["experiments"].values()) == 6
     assert set(status["runs"]) == {"finished", "running", "queued"}
     assert set(status["baseline"]) == {"commit", "val_bpb", "sd", "n"}
     assert set(status["best"]) == {"experiment", "val_bpb", "low", "high"}
     assert status["best"]["low"] < status["best"]["val_bpb"] < status["best"]["high"]
-    assert sum(status["ledger"].values()) == pytest.approx(2 * status["elapsed_s"], rel=0.05)
+    assert sum(status["ledger"].values()) == pytest.approx(status["capacity_s"], abs=0.01)
+    assert status["capacity_s"] == pytest.approx(2 * status["elapsed_s"], abs=0.2)
+    assert set(status["noise"]["cpu"]) == {"sd", "df", "measured_df"}
     assert status["stop_reason"] == "all 6 experiments of this session are done"
 
 

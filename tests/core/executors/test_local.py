@@ -20,7 +20,7 @@ from place import (
 
 from core.errors import NothingRuns
 from core.events import Gpu
-from core.executor import Ended, FleetObserved, Job, Progressed, Started, Synced
+from core.executor import Ended, FleetObserved, Job, Progressed, Reported, Started, Synced
 from core.executors.gpus import Slot
 from core.ids import GpuId, RunId
 
@@ -35,16 +35,34 @@ def place(tmp_path: Path) -> Place:
 
 async def test_a_run_is_watched_from_start_to_result(place: Place) -> None:
     step = "print('step 00001 (50.0%) | loss: 2.5 | tok/sec: 1,000', flush=True)\n"
-    source = f"{step}print('fingerprint: abc\\ncorpus: c4', flush=True)\nimport time; time.sleep(0.4)\n{RESULT}"
+    source = f"print('fingerprint: abc\\ncorpus: c4')\n{step}import time; time.sleep(0.4)\n{RESULT}"
     async with place.engine() as engine:
         end = await engine.run(source)
-    assert [type(seen) for seen in engine.seen] == [FleetObserved, Synced, Started, Progressed, Ended]
+    assert [type(seen) for seen in engine.seen] == [
+        *(FleetObserved, Synced, Started),
+        *(Reported, Progressed, Ended),
+    ]
     assert (await engine.first(Started)).gpu == "cpu0"
+    reported = await engine.first(Reported)
+    assert (reported.fingerprint, reported.exact, reported.params_m) == ("abc", True, None)
     progress = (await engine.first(Progressed)).progress
     assert (progress.step, progress.fraction, progress.loss) == (1, 0.5, 2.5)
     assert (end.outcome, end.exit_code, end.reason, end.tail) == ("finished", 0, "", "")
     assert end.summary
     assert (end.summary.val_bpb, end.fingerprint, end.corpus) == (1.25, "abc", "c4")
+
+
+async def test_upstreams_model_configuration_is_reported_once_training_has_begun(place: Place) -> None:
+    config = """print('Model config: {"depth": 8, "num_params": 50332176}')\n"""
+    step = "print('step 00001 (50.0%) | loss: 2.5', flush=True)\n"
+    async with place.engine() as engine:
+        await engine.run(config + step + RESULT)
+        assert len(engine.of(Reported, RUN)) == 1
+        reported = await engine.first(Reported)
+        assert not reported.exact
+        assert reported.params_m == pytest.approx(50.332176)
+        await engine.run(config + RESULT, RunId("e2-1"))
+        assert engine.of(Reported, RunId("e2-1")) == []
 
 
 ENDS = {

@@ -1,0 +1,79 @@
+"""Experiments that turn out to compute the same although their train.py differ, by what their runs report.
+
+A `fingerprint:` line covers everything that decides a result. Upstream's `Model config:` covers the model alone: there
+two experiments are the same only if they differ in nothing but constants that are known to act through the model,
+because changing one of them alone changed the line. Knows states; stops nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from core.ids import ExperimentId, number
+from core.state import Experiment, Run, State
+from core.verdict import counts
+
+LATE = 0.1  # of its budget: a duplicate that is further is left to finish, and counts as a replicate
+
+
+def duplicates(state: State) -> Iterator[tuple[ExperimentId, ExperimentId, str]]:
+    """Open experiments whose first run repeats an earlier experiment: their names, their twins', and why."""
+    for experiment in (state.experiments[name] for name in state.open):
+        runs = [run for run in experiment.runs if counts(state, run)]
+        if len(runs) == 1 and (run := state.runs[runs[0]]).fingerprint:
+            twin = _twin(state, experiment, run)
+            if twin is not None:
+                yield experiment.id, twin, _reason(run, twin)
+
+
+def _twin(state: State, experiment: Experiment, run: Run) -> ExperimentId | None:
+    """Of two that are open, the one that reported first is the twin."""
+    known = state.fingerprints.get(run.fingerprint, ())
+    for place, other in enumerate(state.experiments[name] for name in known):
+        is_later = other.is_open and place >= known.index(experiment.id)
+        if is_later or other.status in ("crashed", "vetoed", "duplicate"):
+            continue
+        if run.exact or _acts_through_model(state, experiment, other):
+            return other.id
+    return None
+
+
+def _reason(run: Run, twin: ExperimentId) -> str:
+    what = "configuration" if run.exact else "model, and differs in nothing else"
+    return f"it reports the same {what} as {twin}"
+
+
+def _acts_through_model(state: State, one: Experiment, other: Experiment) -> bool:
+    differing = _differing(one, other)
+    return bool(differing) and all(_shows(state, one, name) for name in differing)
+
+
+def _differing(one: Experiment, other: Experiment) -> frozenset[str]:
+    """Constants set differently by two changes to one parent; nothing if they cannot be compared."""
+    base = other.id if one.parent == other.id else other.parent
+    if one.parent != base or one.change.edits or other.change.edits:
+        return frozenset()
+    theirs = other.change.settings if base == other.parent else {}
+    ours = one.change.settings
+    return frozenset(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+
+
+def _shows(state: State, like: Experiment, constant: str) -> bool:
+    """Whether two siblings that differ in this constant alone reported different models."""
+    parent = () if like.parent is None else (like.parent,)
+    wave = state.waves.get(like.wave) if like.wave else None
+    family = [state.experiments[name] for name in (*parent, *(wave.experiments if wave else ()))]
+    reported = [(member, line) for member in family if (line := _line(state, member))]
+    return any(
+        line != their_line and _differing(*sorted((a, b), key=_newest_first)) == {constant}
+        for i, (a, line) in enumerate(reported)
+        for b, their_line in reported[:i]
+    )
+
+
+def _newest_first(experiment: Experiment) -> int:
+    return -number(experiment.id)
+
+
+def _line(state: State, experiment: Experiment) -> str:
+    return next((line for run in experiment.runs if (line := state.runs[run].fingerprint)), "")

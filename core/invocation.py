@@ -1,0 +1,44 @@
+"""How one engine, not its session, is to behave, and what it says at its start and end. Pure."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import msgspec
+
+from core import events as ev
+from core.state import State
+from core.verdict import Rules
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    reason: str
+    exit_code: int
+
+
+class Invocation(msgspec.Struct, frozen=True, kw_only=True):
+    version: str
+    executor: str
+    rules: Rules = Rules()
+    limits: ev.LimitsSet | None = None  # None: the session's limits stay as they are
+    tiers: ev.TiersSet | None = None  # None: they stay as they are
+    for_s: float | None = None  # this invocation's time
+    on_exit: str = "stop"  # or "leave": what happens to running jobs at a signal or when `for_s` is over
+
+
+def first_facts(state: State, invocation: Invocation, researcher: str, at: float) -> Iterator[ev.Known]:
+    """What an engine records before it does anything; limits and tiers only where they change."""
+    yield ev.EngineStarted(
+        at=at,
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        executor=invocation.executor,
+        researcher=researcher,
+        version=invocation.version,
+    )
+    if invocation.limits is not None and invocation.limits != state.limits:
+        yield msgspec.structs.replace(invocation.limits, at=at)
+    if invocation.tiers is not None and invocation.tiers != msgspec.structs.replace(state.tiers, at=0.0):
+        yield msgspec.structs.replace(invocation.tiers, at=at)

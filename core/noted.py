@@ -1,0 +1,48 @@
+"""What is only to be written down: decisions of the plan and sights of the executor, as facts.
+
+Pure; what has an effect outside (a launch, a commit, a question) is the engine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from core import events as ev
+from core import executor as seen
+from core import policy, waves
+from core.state import State
+
+Decision = policy.Judge | policy.Screen | policy.AskAgain | policy.Duplicate | policy.Rebase | policy.Merge
+Sight = seen.Started | seen.Reported | seen.Progressed
+
+
+def decided(state: State, decision: Decision, at: float) -> Iterator[ev.Known]:
+    match decision:
+        case policy.Judge(experiment, verdict, reason, evidence):
+            yield ev.ExperimentJudged(at=at, experiment=experiment, verdict=verdict, reason=reason, evidence=evidence)
+        case policy.Screen(experiment, reason, passed):
+            yield ev.ExperimentScreened(at=at, experiment=experiment, reason=reason, evidence=passed)
+        case policy.AskAgain(experiment, reason, evidence):
+            yield ev.ExperimentRetested(at=at, experiment=experiment, reason=reason, evidence=evidence)
+        case policy.Duplicate(experiment, twin, reason):
+            yield ev.DuplicateFound(at=at, experiment=experiment, twin=twin, reason=reason)
+        case policy.Rebase(experiment):
+            yield from waves.rebased(state, experiment, at)
+        case policy.Merge(experiments):
+            yield from waves.merged(state, experiments, at)
+
+
+def sighted(state: State, sight: Sight) -> Iterator[ev.Known]:
+    """Nothing for a run that is not open, and for what is known already."""
+    if sight.run not in state.active:
+        return
+    run = state.runs[sight.run]
+    match sight:
+        case seen.Started(name, gpu, at) if run.started_at is None:
+            yield ev.RunStarted(at=at, run=name, gpu=gpu)
+        case seen.Reported(name, at, fingerprint, exact, params_m) if not run.fingerprint:
+            yield ev.RunReported(at=at, run=name, fingerprint=fingerprint, exact=exact, params_m=params_m)
+        case seen.Progressed(name, at, now):
+            yield ev.RunProgressed(
+                at=at, run=name, step=now.step, fraction=now.fraction, loss=now.loss, tokens_per_s=now.tokens_per_s
+            )

@@ -1,0 +1,96 @@
+"""Where to go on a fitted surface: the lowest reachable points within a distance of the centre, and the safe side.
+
+Points lie on a lattice, so that equal ideas are equal. Crashes are kept out of the way by a plane between what failed
+and what did not: in octaves, memory and divergence have straight edges. Knows coordinates, not constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.axes import Axis
+
+Array = NDArray[np.float64]
+
+FINE = 8  # lattice points per unit
+SWEEPS = 3
+FEW_FAILURES = 2  # fewer crashes than this are accidents
+RISK = -1.2  # log odds of a crash that are still taken
+EDGE_SD = 2.0  # of the plane's slope per unit, before anything is known
+USUAL_ODDS = -3.5  # log odds of a crash at the start, before anything is known
+
+
+def lattice(axis: Axis, reach: float, present: float) -> Array:
+    """The coordinates that this constant can have, up to `reach` units from its start, and the present one."""
+    return np.unique(np.round([*_ticks(axis, reach), present], 6))
+
+
+def _ticks(axis: Axis, reach: float) -> list[float]:
+    if axis.kind == "switch":
+        return [0.0, 1.0]
+    steps = np.arange(-round(reach * FINE), round(reach * FINE) + 1) / FINE
+    if axis.step == "any" or axis.kind != "octaves":
+        return [axis.nearest(float(step)) for step in steps]
+    return [axis.nearest(float(step)) for step in steps if axis.step == "whole" or float(step).is_integer()]
+
+
+def lowest(
+    surfaces: Sequence[tuple[Array, Array]],
+    levels: Sequence[Array],
+    centre: Array,
+    radius: Array,
+    stay: float,
+    edge: tuple[Array, float] | None,
+) -> Array:
+    """One point per surface (m × k): its minimum with every coordinate within `radius` (m) of the centre.
+
+    Found coordinate by coordinate. A coordinate that gains less than `stay` is left where it is.
+    """
+    slopes = np.array([slope for slope, _ in surfaces])
+    curves = np.array([curve for _, curve in surfaces])
+    moved = np.zeros_like(slopes)
+    for _ in range(SWEEPS):
+        for j in np.argsort(-np.abs(slopes).mean(axis=0)):
+            steps = levels[j] - centre[j]
+            others = slopes[:, j] + 2 * (np.einsum("mk,mk->m", curves[:, j], moved) - curves[:, j, j] * moved[:, j])
+            value = others[:, None] * steps + curves[:, j, j][:, None] * steps**2 + stay * (np.abs(steps) > 1e-9)
+            value = np.where(np.abs(steps) <= np.maximum(radius[:, None], 1e-9), value, np.inf)
+            value = np.where(_risks(edge, centre, moved, int(j), steps), np.inf, value)
+            best = np.argmin(value, axis=1)
+            possible = np.isfinite(value[np.arange(len(best)), best])
+            moved[:, j] = np.where(possible, steps[best], moved[:, j])
+    return np.asarray(centre + moved)
+
+
+def is_risky(edge: tuple[Array, float] | None, at: Array) -> bool:
+    """Whether a crash is too likely there."""
+    return edge is not None and float(edge[1] + edge[0] @ at) > RISK
+
+
+def _risks(edge: tuple[Array, float] | None, centre: Array, moved: Array, j: int, steps: Array) -> NDArray[np.bool_]:
+    if edge is None:
+        return np.zeros((len(moved), len(steps)), dtype=bool)
+    slope, odds = edge
+    without = odds + (centre + moved) @ slope - moved[:, j] * slope[j]
+    return np.asarray((without[:, None] + slope[j] * steps > RISK) & (slope[j] * steps > 0))
+
+
+def edge_of(safe: Array, failed: Array) -> tuple[Array, float] | None:
+    """Log odds of a crash as slope and offset: logistic regression with a Gaussian prior, by Newton's method."""
+    if len(failed) < FEW_FAILURES or not len(safe):
+        return None
+    x = np.vstack([safe, failed])
+    x = np.column_stack([x, np.ones(len(x))])
+    crashed = np.r_[np.zeros(len(safe)), np.ones(len(failed))]
+    prior = np.r_[np.zeros(x.shape[1] - 1), USUAL_ODDS]
+    weight = np.r_[np.full(x.shape[1] - 1, EDGE_SD**-2), 1.0]
+    found = prior.copy()
+    for _ in range(12):
+        chance = 1 / (1 + np.exp(-np.clip(x @ found, -30, 30)))
+        gradient = x.T @ (crashed - chance) - weight * (found - prior)
+        curvature = (x * (chance * (1 - chance))[:, None]).T @ x + np.diag(weight)
+        found = found + np.clip(np.linalg.solve(curvature, gradient), -2, 2)
+    return found[:-1], float(found[-1])
