@@ -72,7 +72,8 @@ class Engine:
         self._wake = asyncio.Event()
         self._synced = False
         self._cancelling: set[RunId] = set()
-        self._committing = self._asking = False
+        self._committing = self._asking = self._checking = False
+        self._latest: asyncio.Future[None] | None = None  # of the last fact that was recorded
         self._looked_at = 0.0
         self._stopped: Stopped | None = None
         self._signal = 0
@@ -182,6 +183,8 @@ class Engine:
                 pass  # requested already, all at once: a fold per fact is slow with many runs
             case policy.Ask() if self._asking:
                 return False  # the wave is still being checked
+            case policy.Merge() if self._checking:
+                return False  # the wave that is being checked was told apart from what there was
             case policy.Ask(slots):
                 self._asking = True
                 (recorded,) = self._record(ev.WaveAsked(at=self._now(), slots=slots))
@@ -208,7 +211,7 @@ class Engine:
         """Appends and folds; each future is done when its fact is on the disk."""
         recorded = [self._log.append(fact) for fact in facts]
         if facts:
-            self.state = fold(self.state, facts)
+            self.state, self._latest = fold(self.state, facts), recorded[-1]
         if not all(isinstance(fact, ev.RunProgressed) for fact in facts):
             self._wake.set()
         return recorded
@@ -317,8 +320,9 @@ class Engine:
             plan = await self._researcher.propose(state, slots)
             facts = waves.proposals(self.state, plan, parent=state.baseline, by=self._researcher.name, at=0.0)
             proposed = 0
+            self._checking = True
             while fact := await asyncio.to_thread(next, facts, None):
-                self._record(waves.numbered(self.state, fact, self._now()))
+                self._record(msgspec.structs.replace(fact, at=self._now()))
                 proposed += isinstance(fact, ev.ExperimentProposed)
             if not proposed:
                 self._failed(f"nothing new was proposed: {plan.reason}", fatal=not plan.ideas)
@@ -327,7 +331,7 @@ class Engine:
         except Exception as error:  # whatever a researcher raises becomes a fact
             self._failed(f"{type(error).__name__}: {error}", fatal=False)
         finally:
-            self._asking = False
+            self._asking = self._checking = False
             self._wake.set()
 
     def _failed(self, reason: str, *, fatal: bool) -> None:
@@ -343,7 +347,9 @@ class Engine:
         return False
 
     async def _keep(self, name: ExperimentId) -> None:
-        """Commits the kept train.py to the session's branch and moves the baseline."""
+        """Commits the kept train.py once the verdict is on the disk, and moves the baseline."""
+        if self._latest is not None:
+            await self._on_disk(self._latest)
         source, message = source_of(self.state, name), waves.message(self.state, name)
         keep = partial(self._workspace.commit_kept, experiment=name, session=self.state.session)
         for attempt in range(1, COMMIT_ATTEMPTS + 1):

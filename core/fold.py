@@ -300,7 +300,7 @@ def _conclude(s: Draft, name: ExperimentId, status: str, reason: str, evidence: 
     s.own("counts")[status] = s.counts.get(status, 0) + 1
     if status == "kept":
         s.own("uncommitted")[name] = None
-    elif len(experiment.of) > 1:
+    elif len(experiment.of) > 1 and status in ("discarded", "crashed"):
         _split(s, experiment.of)
 
 

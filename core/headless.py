@@ -51,7 +51,11 @@ def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is
             return f"limits of the session: {_limits(fact)}"
         case ev.FleetSeen(gpus=gpus):
             types = dict.fromkeys(gpu.type for gpu in gpus)
-            return "runs go to " + ", ".join(f"{sum(g.type == t for g in gpus)} × {t}" for t in types)
+            seen = ", ".join(f"{sum(g.type == t for g in gpus)} × {t}" for t in types)
+            missing = [t for t in (*state.tiers.screen, *state.tiers.validate) if t not in types]
+            return f"runs go to {seen}" + (
+                f"; of {', '.join(missing)}, named as a tier, there is none" if missing else ""
+            )
         case ev.WavePlanned(wave=wave, reason=reason):
             return f"{wave} planned: {reason}"
         case ev.ExperimentProposed(experiment=name, title=title):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean, stdev
 
 from core.ids import RunId
+from core.merging import rival
 from core.state import CURVE_POINTS, Curve, Run, State
 
 EARLIEST = CURVE_POINTS // 4
@@ -33,8 +34,9 @@ def hopeless(state: State) -> Iterator[tuple[RunId, str]]:
 
 
 def _curves(state: State, like: Run) -> list[Curve]:
-    """Of finished runs of the present baseline on the same GPU type."""
-    runs = (state.runs[name] for name in state.experiments[state.baseline].runs)
+    """Of finished runs of what it is compared with, on the same GPU type."""
+    against = rival(state, state.experiments[like.experiment])
+    runs = (state.runs[name] for name in state.experiments[against].runs)
     return [run.curve for run in runs if run.gpu_type == like.gpu_type and len(run.curve) > EARLIEST]
 
 

@@ -85,7 +85,7 @@ def _wanted(
     if rules.replicates and _is_idle(state, now):
         for gpu_type in list(room):
             yield from _replicates(state, state.baseline, gpu_type, SPARE_REPLICATES)
-    if remaining(state) == 0 and not state.open:
+    if (remaining(state) == 0 or state.gave_up) and not state.open:
         yield from _report(state, rules)
 
 

@@ -24,7 +24,9 @@ from core.errors import SettingsError
 
 FILE = "autoresearch.toml"
 PREFIX = "AUTORESEARCH_"
-TRAINERS_OWN = frozenset({"DATA", "MAX_STEPS", "TIME_BUDGET", "SEED"})  # AUTORESEARCH_<these> are read by the trainer
+TRAINERS_OWN = frozenset(
+    {"DATA", "DEVICE", "MAX_STEPS", "TIME_BUDGET", "SEED"}
+)  # AUTORESEARCH_<these> are read by the trainer
 
 # What a value must be. The description completes the sentence "slots must be …".
 Name = Annotated[str, Meta(min_length=1, description="a name")]
@@ -34,7 +36,6 @@ Above0 = Annotated[float, Meta(gt=0, le=1e9, description="a number above 0")]
 Few = Annotated[int, Meta(ge=0, le=1000, description="a whole number from 0 to 1000")]
 From0 = Annotated[float, Meta(ge=0, description="a number, 0 or more")]
 Count = Annotated[int, Meta(ge=1, le=10**9, description="a whole number, 1 or more")]
-Count0 = Annotated[int, Meta(ge=0, le=10**9, description="a whole number, 0 or more")]
 Seed = Annotated[int, Meta(ge=0, le=2**31 - 1, description="a whole number from 0 to 2147483647")]
 _DURATION = 'seconds or a duration such as "90m"'
 Seconds = Annotated[float, Meta(gt=0, description=f"{_DURATION}, above 0", extra={"duration": True})]
@@ -96,8 +97,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     early_stop: Annotated[Switch, "hopeless runs are stopped"] = True
     overlap: Annotated[Switch, "the next wave is asked for before the one before is done"] = True
     replicates: Annotated[Switch, "GPUs with nothing to do repeat the baseline"] = True
-    screen: Annotated[Types, "GPU types for first runs; empty: the plentiful type"] = ()
-    validate: Annotated[Types, "GPU types on which the best are confirmed; empty: the other types"] = ()
+    screen: Annotated[Types, "GPU types for first runs; empty: the plentiful type, or what validate leaves"] = ()
+    validate: Annotated[Types, "GPU types on which the best are confirmed; empty: all others"] = ()
     fleet: Annotated[Fleet, "GPUs of the simulator"] = "H100:13,H200:3"
     speed: Annotated[Speed, "of the simulator: times real time, or as fast as it computes"] = "60"
     surface: Annotated[Name, "of the simulator: how constants decide val_bpb"] = "ridge"

@@ -49,9 +49,10 @@ def tiers(state: State) -> Tiers:
     With neither set, the plentiful type screens and the others validate.
     """
     global _latest  # one plan asks hundreds of times about one state
-    if _latest[0] is not state:
-        _latest = (state, _tiers(state))
-    return _latest[1]
+    known = _latest
+    if known[0] is not state:
+        known = _latest = (state, _tiers(state))
+    return known[1]
 
 
 def _tiers(state: State) -> Tiers:

@@ -44,7 +44,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     memory_price: float = 0.0001  # val_bpb that every additional GB of GPU memory has to earn
     final_runs: int = 3  # of the best and of the start on fresh seeds, for the report at the end
     overlap: bool = True  # the next wave is asked for before the one before is done
-    replicates: bool = True  # idle GPUs repeat the baseline and the leaders
+    replicates: bool = True  # GPUs that wait for an answer repeat the baseline
     early_stop: bool = True  # hopeless runs are stopped
 
 
@@ -271,11 +271,11 @@ def _weigh(state: State, experiment: Experiment, evidence: Evidence, rules: Rule
     if evidence.runs < experiment.wanted:
         return Retest(f"{tested}run again because it was promoted", evidence, better)
     passed = _passes(experiment, evidence, rules, better)
-    if passed and evidence.runs >= MIN_RUNS:
-        if evidence.against != state.baseline:
-            return Passed(f"{tested}{passed} ({needs}); to be put on top of {state.baseline}", evidence)
-        if levels.are_two and evidence.gpu_type not in levels.validate:
-            return Passed(f"{tested}{passed} ({needs}); {' or '.join(levels.validate)} must confirm it", evidence)
+    if passed and evidence.against != state.baseline and evidence.runs >= MIN_RUNS:
+        return Passed(f"{tested}{passed} ({needs}); to be put on top of {state.baseline}", evidence)
+    if passed and levels.are_two and evidence.gpu_type not in levels.validate:  # where it is run twice again
+        return Passed(f"{tested}{passed} ({needs}); {' or '.join(levels.validate)} must confirm it", evidence)
+    if passed and evidence.runs >= MIN_RUNS and evidence.against == state.baseline:
         return Final("kept", f"{tested}{passed} ({needs})", evidence, better)
     if _is_futile(experiment, evidence, rules):
         return Final("discarded", f"{tested}not better than the baseline", evidence, better)

@@ -39,13 +39,6 @@ def proposals(state: State, plan: Plan, *, parent: ExperimentId, by: str, at: fl
         yield fact
 
 
-def numbered(state: State, fact: ev.Known, at: float) -> ev.Known:
-    """A fact of `proposals` as of now: a merge may have taken the number that was meant for an experiment."""
-    if isinstance(fact, ev.ExperimentProposed):
-        return msgspec.structs.replace(fact, at=at, experiment=experiment_id(len(state.experiments)))
-    return msgspec.structs.replace(fact, at=at)
-
-
 def _proposal(
     state: State,
     wave: WaveId,

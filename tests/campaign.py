@@ -160,7 +160,7 @@ class Campaign:
 
         def answered() -> None:
             for fact in waves.proposals(self.state, answer, parent=parent, by="r", at=self.now):
-                self.record(waves.numbered(self.state, fact, self.now))
+                self.record(fact)
 
         if not answer.ideas:
             self.record(ev.ResearchFailed(at=self.now, reason=answer.reason, fatal=True))

@@ -109,17 +109,28 @@ def _three(known: Sequence[float]) -> tuple[float, float, float]:
 
 
 def _speedups(found: Sequence[Outcome]) -> list[str]:
-    """Per surface: hours on one GPU over hours on the fleet, of the same seeds; "never" counts as the most runs."""
+    """Hours on one GPU over hours on the fleet, of the same surface and seed. What only one of both reached counts as
+    a ratio of infinity or zero; what neither did is left out and said."""
     lines = []
     for slow in ("greedy, 1 GPU", "designed, 1 GPU"):
         for name in (*SURFACES, "all"):
             pairs = _pairs(found, slow, name)
-            if pairs:
-                never = sum(hours is None for hours, _ in pairs)
-                ratios = sorted(NEVER if a is None else a / b for a, b in pairs if b is not None)
-                more = f", {never} never got there on 1 GPU" if never else ""
-                lines.append(f"{slow} against designed on {GPUS}, {name}: {_span(ratios, '.1f')} times faster{more}")
+            ratios = sorted(_ratio(a, b) for a, b in pairs if a is not None or b is not None)
+            if ratios:
+                missed = f"{sum(a is None for a, _ in pairs)} of {len(pairs)} not reached on 1 GPU"
+                span = f"{_span(ratios, '.1f')} times faster"
+                lines.append(f"- {slow} against designed on {GPUS}, {name}: {span}; {missed}, {_lost(pairs)} on {GPUS}")
     return lines
+
+
+def _ratio(slow: float | None, fast: float | None) -> float:
+    if fast is None:
+        return 0.0
+    return NEVER if slow is None else slow / fast
+
+
+def _lost(pairs: Sequence[tuple[float | None, float | None]]) -> int:
+    return sum(fast is None for _, fast in pairs)
 
 
 def _pairs(found: Sequence[Outcome], slow: str, name: str) -> list[tuple[float | None, float | None]]:

@@ -28,7 +28,7 @@ def effects(state: State, name: str | None, *, as_json: bool) -> str:
         planned = f"{len(wave.experiments)} experiment{'s' * (len(wave.experiments) != 1)}"
         raise UsageError(f"{wave.id} has no results yet ({planned}); ask again when a run of it has finished.")
     if as_json:
-        return json.dumps(effects_json.facts(analysis, simulated=state.simulated), ensure_ascii=False)
+        return json.dumps(effects_json.facts(analysis, simulated=state.simulated))
     return shown.text(analysis, simulated=state.simulated)
 
 

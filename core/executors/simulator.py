@@ -81,9 +81,9 @@ class Simulator:
             self._end(life, self._clock.now(), cancelled=True)
 
     async def watch(self, open_runs: Collection[RunId]) -> AsyncIterator[Observation]:
-        """For one reader at a time. What was noted and is neither ended nor open is forgotten: nobody waits for it."""
+        """For one reader at a time. What was noted and is not open is forgotten: it is another session's, or done."""
         yield FleetObserved(self._gpus)
-        for name in [name for name, note in self._notes.known.items() if note.ended_at is None]:
+        for name in list(self._notes.known):
             if name not in open_runs and name not in self._lives:
                 self._notes.forget(name)
         self._revive(open_runs)

@@ -36,7 +36,7 @@ from core.researchers.measured import (
 )
 from core.researchers.quadratic import Points, Surface, fitted
 from core.researchers.screening import opening, settings_of
-from core.researchers.stepping import edge_of, is_risky, lattice, lowest
+from core.researchers.stepping import edges_of, is_risky, lattice, lowest
 from core.state import State
 from core.views import remaining
 
@@ -228,7 +228,7 @@ def _elsewhere(
 ) -> list[Array]:
     """What seems dead here is moved far, much of it at once: if it really is dead, that costs nothing."""
     dead = _seemingly_dead(place, seen, surface)
-    edge = edge_of(seen.at, seen.failed)
+    edges = edges_of(seen.at, seen.failed)
     found: list[Array] = []
     for _ in range(6 * slots):
         at = centre.at.copy()
@@ -236,7 +236,7 @@ def _elsewhere(
             far = float(dice.choice([-1.0, 1.0])) * float(dice.uniform(*ELSEWHERE))
             if dice.random() < share:
                 at[i] = place.axes[i].nearest(float(np.clip(at[i] + far, -REACH, REACH)))
-        if not is_risky(edge, at):
+        if not is_risky(edges, at):
             found.append(at)
     return found
 
@@ -271,7 +271,7 @@ def _lowest(
     stay: float,
 ) -> list[Array]:
     levels = [lattice(axis, REACH, float(c)) for axis, c in zip(place.axes, centre.at, strict=True)]
-    return list(lowest(surfaces, levels, centre.at, radii, stay, edge_of(seen.at, seen.failed)))
+    return list(lowest(surfaces, levels, centre.at, radii, stay, edges_of(seen.at, seen.failed)))
 
 
 # --- the wave ---------------------------------------------------------------------------------------------------------

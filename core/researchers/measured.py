@@ -27,8 +27,8 @@ Array = NDArray[np.float64]
 Config = frozenset[tuple[str, str]]
 
 NOT_TUNABLE = re.compile(r"SEED|VOCAB|SEQ_LEN|EVAL|DEVICE(?!_BATCH)|DTYPE|EVERY|WORKERS|VERSION|DIR|PATH|NAME|STEPS$")
+MEMORY = re.compile(r"memory", re.IGNORECASE)
 REACH = 4.0  # units from the start that are looked at, at most
-INNER, OUTER = 1 / 8, 1 / 32  # steps between values, as coordinates, far from and close to the present one
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -41,14 +41,14 @@ class Place(msgspec.Struct, frozen=True):
 
 class Measured(msgspec.Struct, frozen=True):
     """`at` (n × k), mean val_bpb, its standard error, GPU type (0: the one with most results) per configuration and
-    type. `failed` (m × k) are the places that crashed, `safe` those that did not."""
+    type. `failed` are the places that crashed (m × k each), by cause: out of memory, and the rest."""
 
     names: tuple[ExperimentId, ...]
     at: Array
     value: Array
     error: Array
     kind: Array
-    failed: Array
+    failed: tuple[Array, ...]
     sd: float  # run to run on the main type
 
 
@@ -122,14 +122,15 @@ def measured(state: State, axes: tuple[Axis, ...]) -> Measured:
         if values is not None:
             places[experiment.id] = coordinates(axes, values)
     rows = [(name, kind, scores) for (name, kind), scores in state.scores.items() if name in places and kind in noises]
-    crashed = [places[e.id] for e in state.experiments.values() if e.status == "crashed" and e.id in places]
+    crashed = [(e.reason, places[e.id]) for e in state.experiments.values() if e.status == "crashed" and e.id in places]
+    causes = [[at for reason, at in crashed if bool(MEMORY.search(reason)) is memory] for memory in (True, False)]
     return Measured(
         names=tuple(name for name, _, _ in rows),
         at=np.array([places[name] for name, _, _ in rows]).reshape(len(rows), len(axes)),
         value=np.array([float(np.mean(scores)) for _, _, scores in rows]),
         error=np.array([noises[kind] / np.sqrt(len(scores)) for _, kind, scores in rows]),
         kind=np.array([kinds.index(kind) for _, kind, _ in rows], dtype=float),
-        failed=np.array(crashed).reshape(len(crashed), len(axes)),
+        failed=tuple(np.array(cause).reshape(len(cause), len(axes)) for cause in causes),
         sd=noises[kinds[0]] if kinds else 0.0,
     )
 

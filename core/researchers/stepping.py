@@ -1,7 +1,7 @@
 """Where to go on a fitted surface: the lowest reachable points within a distance of the centre, and the safe side.
 
-Points lie on a lattice, so that equal ideas are equal. Crashes are kept out of the way by a plane between what failed
-and what did not: in octaves, memory and divergence have straight edges. Knows coordinates, not constants.
+Points lie on a lattice, so that equal ideas are equal. Crashes are kept out of the way by planes between what failed
+and what did not, one per cause: in octaves, memory and divergence have straight edges. Knows coordinates only.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from core.axes import Axis
 
 Array = NDArray[np.float64]
+Edges = tuple[tuple[Array, float], ...]  # log odds of a crash as slope and offset, by cause
 
 FINE = 8  # lattice points per unit
 SWEEPS = 3
@@ -43,7 +44,7 @@ def lowest(
     centre: Array,
     radius: Array,
     stay: float,
-    edge: tuple[Array, float] | None,
+    edges: Edges,
 ) -> Array:
     """One point per surface (m × k): its minimum with every coordinate within `radius` (m) of the centre.
 
@@ -58,30 +59,33 @@ def lowest(
             others = slopes[:, j] + 2 * (np.einsum("mk,mk->m", curves[:, j], moved) - curves[:, j, j] * moved[:, j])
             value = others[:, None] * steps + curves[:, j, j][:, None] * steps**2 + stay * (np.abs(steps) > 1e-9)
             value = np.where(np.abs(steps) <= np.maximum(radius[:, None], 1e-9), value, np.inf)
-            value = np.where(_risks(edge, centre, moved, int(j), steps), np.inf, value)
+            value = np.where(_risks(edges, centre, moved, int(j), steps), np.inf, value)
             best = np.argmin(value, axis=1)
             possible = np.isfinite(value[np.arange(len(best)), best])
             moved[:, j] = np.where(possible, steps[best], moved[:, j])
     return np.asarray(centre + moved)
 
 
-def is_risky(edge: tuple[Array, float] | None, at: Array) -> bool:
+def is_risky(edges: Edges, at: Array) -> bool:
     """Whether a crash is too likely there."""
-    return edge is not None and float(edge[1] + edge[0] @ at) > RISK
+    return any(odds + float(slope @ at) > RISK for slope, odds in edges)
 
 
-def _risks(edge: tuple[Array, float] | None, centre: Array, moved: Array, j: int, steps: Array) -> NDArray[np.bool_]:
-    if edge is None:
-        return np.zeros((len(moved), len(steps)), dtype=bool)
-    slope, odds = edge
-    without = odds + (centre + moved) @ slope - moved[:, j] * slope[j]
-    return np.asarray((without[:, None] + slope[j] * steps > RISK) & (slope[j] * steps > 0))
+def _risks(edges: Edges, centre: Array, moved: Array, j: int, steps: Array) -> NDArray[np.bool_]:
+    risky = np.zeros((len(moved), len(steps)), dtype=bool)
+    for slope, odds in edges:
+        without = odds + (centre + moved) @ slope - moved[:, j] * slope[j]
+        risky |= (without[:, None] + slope[j] * steps > RISK) & (slope[j] * steps > 0)
+    return risky
 
 
-def edge_of(safe: Array, failed: Array) -> tuple[Array, float] | None:
-    """Log odds of a crash as slope and offset: logistic regression with a Gaussian prior, by Newton's method."""
-    if len(failed) < FEW_FAILURES or not len(safe):
-        return None
+def edges_of(safe: Array, failed: Sequence[Array]) -> Edges:
+    """One plane per cause of crashes that are more than accidents."""
+    return tuple(_edge(safe, cause) for cause in failed if len(cause) >= FEW_FAILURES and len(safe))
+
+
+def _edge(safe: Array, failed: Array) -> tuple[Array, float]:
+    """Logistic regression with a Gaussian prior, by Newton's method."""
     x = np.vstack([safe, failed])
     x = np.column_stack([x, np.ones(len(x))])
     crashed = np.r_[np.zeros(len(safe)), np.ones(len(failed))]

@@ -129,6 +129,13 @@ def test_a_merge_that_holds_is_kept_with_all_its_parts() -> None:
     assert not story.state.open
 
 
+def test_a_vetoed_merge_takes_its_parts_with_it() -> None:
+    story = moved(*IDEAS[:2])
+    story.settle()
+    story.tell(ev.ExperimentVetoed, experiment=ExperimentId("e4"), by="ada").settle()
+    assert (status(story, "e4"), status(story, "e2"), status(story, "e3")) == ("vetoed", "merged", "merged")
+
+
 def test_ideas_that_set_the_same_constant_are_not_put_together() -> None:
     story = moved({"DEPTH": "2"}, {"DEPTH": "3"}, {"MATRIX_LR": "0.1"}, scores=2.2)
     story.settle()
@@ -166,17 +173,15 @@ def test_changes_that_clash_are_merged_one_by_one() -> None:
     assert "cannot be put on top of e4" in story.state.experiments[ExperimentId("e3")].reason
 
 
-@pytest.mark.parametrize("end", ["worse", "crashed", "vetoed"])
+@pytest.mark.parametrize("end", ["worse", "crashed"])
 def test_a_merge_that_does_not_hold_is_split_and_each_part_is_tried_alone(end: str) -> None:
     story = moved(*IDEAS[:2])
     story.settle()
     merge = ExperimentId("e4")
     if end == "worse":
         story.score(merge, 2.6)
-    elif end == "crashed":
-        story.crash(story.start(merge))
     else:
-        story.tell(ev.ExperimentVetoed, experiment=merge, by="ada")
+        story.crash(story.start(merge))
     story.settle()
     assert status(story, "e4") == {"worse": "discarded"}.get(end, end)
     alone = story.state.experiments[ExperimentId("e5")]
@@ -187,6 +192,13 @@ def test_a_merge_that_does_not_hold_is_split_and_each_part_is_tried_alone(end: s
     reason = story.state.experiments[ExperimentId("e3")].reason
     assert reason == "cannot be put on top of e5: the same train.py as e4", "together they were tried"
     assert not story.state.open
+
+
+def test_a_vetoed_merge_takes_its_parts_with_it() -> None:
+    story = moved(*IDEAS[:2])
+    story.settle()
+    story.tell(ev.ExperimentVetoed, experiment=ExperimentId("e4"), by="ada").settle()
+    assert (status(story, "e4"), status(story, "e2"), status(story, "e3")) == ("vetoed", "merged", "merged")
 
 
 def test_of_a_failed_merge_of_three_each_part_comes_on_top_of_those_that_held() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from core.axes import Axis, axes_of
 from core.researchers.quadratic import Array, Points, fitted
-from core.researchers.stepping import edge_of, is_risky, lattice, lowest
+from core.researchers.stepping import edges_of, is_risky, lattice, lowest
 
 SD = 0.001
 
@@ -85,30 +85,30 @@ def test_the_lowest_point_is_found_within_the_radius() -> None:
     levels = [lattice(each, 4.0, 0.0) for each in axes]
     slope, curvature = np.array([-2.0, 1.0]), np.array([[1.0, 0.5], [0.5, 1.0]])  # lowest at (5/3, −4/3)
     surfaces = [(slope, curvature)] * 2
-    found = lowest(surfaces, levels, np.zeros(2), np.array([4.0, 0.5]), 0.0, None)
+    found = lowest(surfaces, levels, np.zeros(2), np.array([4.0, 0.5]), 0.0, ())
     assert found[0] == pytest.approx([5 / 3, -4 / 3], abs=0.1)
     assert np.abs(found[1]).max() <= 0.5 + 1e-6
 
 
 def test_what_gains_too_little_stays() -> None:
     levels = [lattice(axis("A_LR", 0.1), 4.0, 0.0)]
-    found = lowest([(np.array([-0.001]), np.array([[0.001]]))], levels, np.zeros(1), np.ones(1), 0.01, None)
+    found = lowest([(np.array([-0.001]), np.array([[0.001]]))], levels, np.zeros(1), np.ones(1), 0.01, ())
     assert found[0, 0] == 0
 
 
 def test_crashes_beyond_an_edge_keep_steps_on_the_safe_side() -> None:
     at, _ = sample(80, 3, 5)
     failed = at[:, 0] + at[:, 1] > 0.5
-    edge = edge_of(at[~failed], at[failed])
-    assert is_risky(edge, np.array([0.9, 0.9, 0.0]))
-    assert not is_risky(edge, np.array([-0.5, 0.0, 0.9]))
+    edges = edges_of(at[~failed], [at[failed]])
+    assert is_risky(edges, np.array([0.9, 0.9, 0.0]))
+    assert not is_risky(edges, np.array([-0.5, 0.0, 0.9]))
     levels = [lattice(axis(f"{name}_LR", 0.1), 2.0, 0.0) for name in "ABC"]
     downhill = [(np.array([-1.0, -1.0, -1.0]), np.zeros((3, 3)))]
-    point = lowest(downhill, levels, np.zeros(3), np.ones(1), 0.0, edge)[0]
+    point = lowest(downhill, levels, np.zeros(3), np.ones(1), 0.0, edges)[0]
     assert point[0] + point[1] < 0.6
     assert point[2] == pytest.approx(1.0, abs=0.01)
 
 
 def test_a_single_crash_is_an_accident() -> None:
     at, _ = sample(20, 3, 6)
-    assert edge_of(at, at[:1]) is None
+    assert edges_of(at, [at[:1]]) == ()
