@@ -194,13 +194,6 @@ def test_a_merge_that_does_not_hold_is_split_and_each_part_is_tried_alone(end: s
     assert not story.state.open
 
 
-def test_a_vetoed_merge_takes_its_parts_with_it() -> None:
-    story = moved(*IDEAS[:2])
-    story.settle()
-    story.tell(ev.ExperimentVetoed, experiment=ExperimentId("e4"), by="ada").settle()
-    assert (status(story, "e4"), status(story, "e2"), status(story, "e3")) == ("vetoed", "merged", "merged")
-
-
 def test_of_a_failed_merge_of_three_each_part_comes_on_top_of_those_that_held() -> None:
     story = moved(*IDEAS)
     story.settle()

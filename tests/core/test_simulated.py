@@ -152,3 +152,12 @@ def test_a_wave_takes_as_long_as_the_settings_say(folder: Path) -> None:
     planned = [fact.at for fact in facts if isinstance(fact, ev.WavePlanned)]
     assert planned
     assert [b - a for a, b in zip(asked, planned, strict=False)] == pytest.approx([40.0] * len(planned), abs=1e-3)
+
+
+def test_a_new_session_in_the_same_workspace_begins_anew(tmp_path: Path) -> None:
+    folder = imagined.workspace(tmp_path / "work")
+    imagined.campaign(folder, max_hours=0.2)
+    for file in (folder / ".autoresearch").glob("session.db*"):
+        file.unlink()
+    imagined.campaign(folder, max_hours=0.2)
+    assert imagined.state_of(folder).ended > 0
