@@ -136,7 +136,8 @@ def _lost(pairs: Sequence[tuple[float | None, float | None]]) -> int:
 def _pairs(found: Sequence[Outcome], slow: str, name: str) -> list[tuple[float | None, float | None]]:
     hours = {(each.surface, each.method, each.seed): each.hours for each in found}
     keys = [(s, seed) for s, method, seed in hours if method == slow and name in (s, "all")]
-    return [(hours[s, slow, seed], hours.get((s, "designed", seed))) for s, seed in keys]
+    both = [(s, seed) for s, seed in keys if (s, "designed", seed) in hours]
+    return [(hours[s, slow, seed], hours[s, "designed", seed]) for s, seed in both]
 
 
 if __name__ == "__main__":
