@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from core import knobs, patch
+from core.coding import place
 from core.design import WITHOUT, Design, cells, change
 from core.effects import Fit, Observation, fit
 from core.errors import DesignError, PatchError
@@ -23,7 +24,6 @@ from core.ids import ExperimentId, RunId, WaveId
 from core.optimum import Prediction, Turning, predicted, turning
 from core.patch import Edit
 from core.state import Experiment, State, Wave
-from core.terms import place
 from core.verdict import Noise, noise
 
 # measured: it has results on this GPU type. waiting: it will have. lost: it never will here. moved: it was made to

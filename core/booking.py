@@ -8,12 +8,13 @@ GPU from that clock at its start to that at its end. O(GPU types) per fact, O(GP
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from core import events as ev
 from core.draft import Draft
-from core.ids import ExperimentId
+from core.ids import ExperimentId, RunId
 from core.ledger import book, unattended, vacancy, why_free
-from core.state import Holders, Run
+from core.state import Holders, Run, Status
 
 NOBODY = Holders()
 
@@ -67,6 +68,8 @@ def ended(s: Draft, run: Run, fact: ev.RunEnded) -> float:
     apart = unattended(s.gaps, run.started_at, fact.at)
     spent: float = s.alive_s - run.held_from + apart
     s.capacity_s += apart
+    held = s.own("held_s")
+    held[run.gpu_type] = held.get(run.gpu_type, 0.0) + spent
     experiment = s.experiments.get(run.experiment)
     for column, seconds in book(run, fact, spent, experiment and experiment.status).items():
         _add(s, column, seconds)
@@ -81,11 +84,16 @@ def _hold(s: Draft, gpu_type: str, at: float, *, runs: int, queued: int) -> None
 
 def repeated(s: Draft, name: ExperimentId) -> None:
     """Books the ended runs of an experiment again: it turned out to be a duplicate."""
-    for run in map(s.runs.get, s.experiments[name].runs):
+    rebooked(s, s.experiments[name].runs, None, "duplicate")
+
+
+def rebooked(s: Draft, names: Iterable[RunId], was: Status | None, status: Status | None) -> None:
+    """Books ended runs again as those of an experiment of another status; they were booked when it was `was`."""
+    for run in map(s.runs.get, names):
         if run is not None and run.result is not None:
-            for column, seconds in book(run, run.result, run.spent_s, None).items():
+            for column, seconds in book(run, run.result, run.spent_s, was).items():
                 _take(s, column, seconds)
-            for column, seconds in book(run, run.result, run.spent_s, "duplicate").items():
+            for column, seconds in book(run, run.result, run.spent_s, status).items():
                 _add(s, column, seconds)
 
 

@@ -6,14 +6,17 @@ Pure: the time of the facts is the command's own.
 
 from __future__ import annotations
 
+import re
 from typing import Any, assert_never
 
 import msgspec
 
 from core import events as ev
 from core.errors import Refused
-from core.ids import CommandId, ExperimentId
+from core.ids import CommandId, ExperimentId, RunId, WaveId
 from core.state import Experiment, State
+from core.undoing import undoable as undoable
+from core.verdict import counts
 
 MAX_TEXT = 4000  # characters of a note or reason
 
@@ -34,6 +37,33 @@ class Promote(Wish, frozen=True):
     reason: str = ""
 
 
+class Rerun(Wish, frozen=True):
+    """One more run with another seed; what crashed, or had its run stopped, is open again."""
+
+    experiment: ExperimentId
+
+
+class StopRun(Wish, frozen=True):
+    """Ends one run. An experiment that has no other is vetoed: it is not launched again until a rerun is asked for."""
+
+    run: RunId
+    reason: str = ""
+
+
+class Gate(Wish, frozen=True):
+    """While on, the experiments of a new wave wait for `Approve`; turned off, it approves what waits."""
+
+    on: bool
+
+
+class Approve(Wish, frozen=True):
+    wave: WaveId
+
+
+class Undo(Wish, frozen=True):
+    """Takes back the last own command that can still be undone."""
+
+
 class Pause(Wish, frozen=True):
     reason: str = ""
 
@@ -50,7 +80,7 @@ class Stop(Wish, frozen=True):
     now: bool = False
 
 
-Command = Veto | Promote | Pause | Resume | Note | Stop
+Command = Veto | Promote | Rerun | StopRun | Gate | Approve | Undo | Pause | Resume | Note | Stop
 
 _decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 
@@ -75,6 +105,20 @@ def decide(state: State, command: Command) -> tuple[ev.Known, ...]:
             return (
                 ev.ExperimentPromoted(experiment=command.experiment, by=command.by, reason=command.reason, **stamp),
             )
+        case Rerun():
+            _repeatable(state, command.experiment)
+            return (ev.RerunRequested(experiment=command.experiment, by=command.by, **stamp),)
+        case StopRun():
+            return _stop_run(state, command, stamp)
+        case Gate():
+            if state.gate == command.on:
+                raise Refused(f"The approval gate is {'on' if state.gate else 'off'} already.")
+            return (ev.GateSet(on=command.on, by=command.by, **stamp),)
+        case Approve():
+            _approvable(state, command.wave)
+            return (ev.WaveApproved(wave=command.wave, by=command.by, **stamp),)
+        case Undo():
+            return _undo(state, command, stamp)
         case Pause():
             if state.pause is not None:
                 raise Refused(f"Research is paused already, by {state.pause.by}.")
@@ -89,6 +133,15 @@ def decide(state: State, command: Command) -> tuple[ev.Known, ...]:
             return _stop(state, command, stamp)
         case _:
             assert_never(command)
+
+
+def refusal(state: State, command: Command) -> str:
+    """Why `decide` would refuse it, in a sentence; "" if it would not."""
+    try:
+        decide(state, command)
+    except Refused as no:
+        return str(no)
+    return ""
 
 
 def respond(
@@ -108,7 +161,7 @@ def respond(
     try:
         return decide(state, command), ""
     except Refused as no:
-        kind = type(command).__name__.lower()
+        kind = re.sub("(?<!^)(?=[A-Z])", " ", type(command).__name__).lower()  # "stop run"
         refused = ev.CommandRefused(at=at, by=command.by, command=kind, reason=str(no), cause=command.id)
         return (refused,), str(no)
 
@@ -119,6 +172,35 @@ def _stop(state: State, command: Stop, stamp: dict[str, Any]) -> tuple[ev.Known,
     if state.stop is not None and (state.stop.now or not command.now):
         raise Refused("The engine is stopping already; `stop --now` does not wait for the running jobs.")
     return (ev.StopRequested(by=command.by, now=command.now, **stamp),)
+
+
+def _stop_run(state: State, command: StopRun, stamp: dict[str, Any]) -> tuple[ev.Known, ...]:
+    run = state.runs.get(command.run)
+    if run is None:
+        raise Refused(f"There is no run {command.run}; runs are named like e12-1.")
+    if run.result is not None:
+        raise Refused(f"{run.id} ended already: {run.result.outcome}.")
+    experiment = state.experiments.get(run.experiment)
+    if run.stopped or run.stopped_by or (experiment is not None and experiment.status == "vetoed"):
+        raise Refused(f"{run.id} is being stopped already.")
+    stop = ev.RunStopRequested(run=run.id, by=command.by, reason=command.reason, **stamp)
+    if experiment is None or not experiment.is_open or _has_other(state, experiment, run.id):
+        return (stop,)
+    why = f"its run {run.id} was stopped by {command.by}{f': {command.reason}' if command.reason else ''}"
+    return stop, ev.ExperimentVetoed(experiment=experiment.id, by=command.by, reason=why, run=run.id, **stamp)
+
+
+def _has_other(state: State, experiment: Experiment, but: RunId) -> bool:
+    """Whether another run says, or will say, something about it."""
+    others = (state.runs[name] for name in experiment.runs if name != but)
+    return any(counts(state, run.id) and not (run.stopped_by and run.result is None) for run in others)
+
+
+def _undo(state: State, command: Undo, stamp: dict[str, Any]) -> tuple[ev.Known, ...]:
+    found = undoable(state, command.by)
+    if found is None:
+        raise Refused(f"There is nothing of {command.by} that can still be undone.")
+    return tuple(msgspec.structs.replace(fact, **stamp) for fact in found[1])
 
 
 def _text(text: str) -> str:
@@ -149,3 +231,23 @@ def _promotable(state: State, name: ExperimentId) -> None:
         raise Refused(f"{name} is promoted already.")
     if not experiment.is_open and experiment.status != "discarded":
         raise Refused(f"{name} is {experiment.status}; only open or discarded experiments can be promoted.")
+
+
+def _repeatable(state: State, name: ExperimentId) -> None:
+    experiment = _known(state, name)
+    if experiment.status == "vetoed" and not experiment.stopped:
+        raise Refused(f"{name} is vetoed: {experiment.reason or 'it runs no more'}.")
+    if experiment.status in ("duplicate", "merged"):
+        instead = f"rerun {experiment.twin}" if experiment.twin else "rerun what it was put into"
+        raise Refused(f"{name} is {experiment.status}; {instead}.")
+    if experiment.is_open and not any(counts(state, run) for run in experiment.runs):
+        raise Refused(f"{name} has not run yet; promote it to run it next.")
+
+
+def _approvable(state: State, name: WaveId) -> None:
+    wave = state.waves.get(name)
+    if wave is None:
+        last = next(reversed(state.waves), None)
+        raise Refused(f"There is no wave {name}; the latest is {last}." if last else f"There is no {name} yet.")
+    if not wave.held:
+        raise Refused(f"{name} does not wait for approval.")

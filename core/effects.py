@@ -12,9 +12,10 @@ from statistics import NormalDist
 import msgspec
 import numpy as np
 
+from core.coding import place
 from core.design import Design, Term, coded
 from core.estimable import SHORTEST, Alias, Selection, select
-from core.terms import Column, Matrix, Part, columns, matrix, place
+from core.terms import Column, Matrix, Part, columns, matrix
 from core.verdict import student_t
 
 SMALLEST_SD = 1e-12  # identical results must not make an error of zero
@@ -77,7 +78,7 @@ class Fit(msgspec.Struct, frozen=True):
     covariance: tuple[tuple[float, ...], ...]
 
     def predict(self, points: Matrix) -> tuple[Matrix, Matrix]:
-        """Expected val_bpb and its standard error at points, as `core.terms.place` codes them."""
+        """Expected val_bpb and its standard error at points, as `core.coding.place` codes them."""
         rows = _with_mean(matrix(self.model, points))
         variances = np.einsum("ij,jk,ik->i", rows, np.array(self.covariance), rows)
         return rows @ np.array(self.coefficients), self.noise_sd * np.sqrt(np.maximum(variances, 0.0))

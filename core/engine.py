@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Coroutine
-from functools import partial
 from typing import Any, assert_never
 
 import msgspec
@@ -19,16 +18,17 @@ from core import commands, policy, waves
 from core import events as ev
 from core import executor as seen
 from core.clock import Clock, SystemClock
-from core.errors import AutoresearchError, LogError, NothingRuns, PatchError, ResearcherFailed, WorkspaceError, plain
+from core.errors import AutoresearchError, LogError, NothingRuns, PatchError, ResearcherFailed, plain
 from core.executor import Executor, Job
 from core.fold import fold
 from core.ids import ExperimentId, RunId
 from core.invocation import Invocation as Invocation
 from core.invocation import Stopped as Stopped
 from core.invocation import first_facts
+from core.keeping import keep
 from core.log import Log
 from core.looks import next_look
-from core.noted import Sight, decided, sighted
+from core.noted import Sight, decided, reached, sighted
 from core.researcher import Researcher
 from core.state import State
 from core.views import source_of
@@ -39,7 +39,6 @@ COMMAND_POLL_S = 0.025
 BEAT_S = 1.0
 LOOK_EVERY_S = 15.0  # while runs progress and nothing else happens
 MAX_FAILURES = 5  # of the researcher in a row
-COMMIT_ATTEMPTS = 3
 
 
 def backoff_s(failures: int) -> float:
@@ -266,6 +265,8 @@ class Engine:
                     self._see(observation)
                 case seen.Ended():
                     self._end(observation)
+                case seen.Lost() | seen.Found():
+                    self._record(*reached(self.state, observation, self._now()))
                 case seen.Absent(run):
                     self._absent(run)
                 case seen.Synced():
@@ -350,16 +351,7 @@ class Engine:
         """Commits the kept train.py once the verdict is on the disk, and moves the baseline."""
         if self._latest is not None:
             await self._on_disk(self._latest)
-        source, message = source_of(self.state, name), waves.message(self.state, name)
-        keep = partial(self._workspace.commit_kept, experiment=name, session=self.state.session)
-        for attempt in range(1, COMMIT_ATTEMPTS + 1):
-            try:
-                commit = await asyncio.to_thread(keep, self.state.branch, source, message)
-                break
-            except WorkspaceError:
-                if attempt == COMMIT_ATTEMPTS:
-                    raise
-                await self._clock.sleep(attempt)
+        source, commit = await keep(self._workspace, self.state, name, self._clock)
         self._committing = False
         reason = self.state.experiments[name].reason
         self._record(ev.BaselineMoved(at=self._now(), experiment=name, commit=commit, source=source, reason=reason))

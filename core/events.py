@@ -13,7 +13,25 @@ from typing import Literal
 import msgspec
 
 from core.design import Design
-from core.ids import CommandId, ExperimentId, GpuId, RunId, SessionId, WaveId
+from core.event import Event as Event
+from core.ids import ExperimentId, GpuId, RunId, SessionId, WaveId
+from core.operated import ApprovalWithdrawn as ApprovalWithdrawn
+from core.operated import CommandRefused as CommandRefused
+from core.operated import ExperimentPromoted as ExperimentPromoted
+from core.operated import ExperimentVetoed as ExperimentVetoed
+from core.operated import GateSet as GateSet
+from core.operated import NoteAdded as NoteAdded
+from core.operated import NoteWithdrawn as NoteWithdrawn
+from core.operated import OperatorFact as OperatorFact
+from core.operated import PromotionWithdrawn as PromotionWithdrawn
+from core.operated import RerunRequested as RerunRequested
+from core.operated import RerunWithdrawn as RerunWithdrawn
+from core.operated import ResearchPaused as ResearchPaused
+from core.operated import ResearchResumed as ResearchResumed
+from core.operated import RunStopRequested as RunStopRequested
+from core.operated import StopRequested as StopRequested
+from core.operated import VetoWithdrawn as VetoWithdrawn
+from core.operated import WaveApproved as WaveApproved
 from core.patch import Change
 
 Tier = Literal["screen", "validate"]
@@ -22,16 +40,12 @@ Outcome = Literal["finished", "crashed", "cancelled", "lost"]
 FinalVerdict = Literal["kept", "discarded", "crashed"]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag=True):
-    at: float  # seconds since the epoch
-    cause: CommandId = CommandId("")  # the command that this fact answers, if any
-
-
 class Gpu(msgspec.Struct, frozen=True, omit_defaults=True):
     id: GpuId
     type: str  # "H100", "cpu": results are compared within one type only
     memory_mb: int = 0
     held_by: str = ""  # another user or process has it now; "": ours to use
+    broken: bool = False  # nothing can start on it now; held_by says why, unless a run of ours is still on it
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -84,6 +98,7 @@ class LimitsSet(Event, frozen=True):
     max_hours: float | None = None
     max_experiments: int | None = None
     target_bpb: float | None = None
+    max_usd: float | None = None
 
 
 class FleetSeen(Event, frozen=True):
@@ -97,44 +112,20 @@ class TiersSet(Event, frozen=True):
     validate: tuple[str, ...] = ()
 
 
-# --- the operator -----------------------------------------------------------------------------------------------------
+class PricesSet(Event, frozen=True):
+    """What a GPU costs while a run of ours holds it, US dollars per hour by GPU type."""
+
+    gpu_usd_hour: dict[str, float]
 
 
-class ResearchPaused(Event, frozen=True):
-    by: str
-    reason: str = ""
+class ExecutorLost(Event, frozen=True):
+    """What runs things cannot be reached: what it reported last may be old. Until it is found, nothing is decided."""
 
-
-class ResearchResumed(Event, frozen=True):
-    by: str
-
-
-class StopRequested(Event, frozen=True):
-    by: str
-    now: bool = False  # true: running jobs are cancelled; false: they finish first
-
-
-class NoteAdded(Event, frozen=True):
-    by: str
-    text: str
-
-
-class ExperimentVetoed(Event, frozen=True):
-    experiment: ExperimentId
-    by: str
-    reason: str = ""
-
-
-class ExperimentPromoted(Event, frozen=True):
-    experiment: ExperimentId
-    by: str
-    reason: str = ""
-
-
-class CommandRefused(Event, frozen=True):
-    by: str
-    command: str
     reason: str
+
+
+class ExecutorFound(Event, frozen=True):
+    pass
 
 
 # --- the researcher ---------------------------------------------------------------------------------------------------
@@ -160,7 +151,7 @@ class ExperimentProposed(Event, frozen=True):
     digest: str  # of the resulting train.py, normalised: equal digests are the same experiment
     title: str
     hypothesis: str = ""
-    cell: dict[str, str] = {}  # factor -> level, as written in train.py
+    cell: dict[str, str] = msgspec.field(default_factory=dict)  # factor -> level, as written in train.py
     lines: int = 0  # of code, more than the parent
     of: tuple[ExperimentId, ...] = ()  # a merge: the experiments whose changes it puts together
 
@@ -169,7 +160,7 @@ class ProposalRejected(Event, frozen=True):
     wave: WaveId
     title: str
     reason: str
-    cell: dict[str, str] = {}
+    cell: dict[str, str] = msgspec.field(default_factory=dict)
     twin: ExperimentId | None = None  # set when the same train.py was tried before
 
 
@@ -323,17 +314,14 @@ Known = (
     | ProposalRejected
     | ResearchFailed
     | BaselineMoved
-    | ExperimentVetoed
-    | ExperimentPromoted
-    | ResearchPaused
-    | ResearchResumed
-    | StopRequested
-    | NoteAdded
-    | CommandRefused
+    | OperatorFact
     | ResultImported
     | LimitsSet
     | FleetSeen
+    | ExecutorLost
+    | ExecutorFound
     | TiersSet
+    | PricesSet
     | EngineStarted
     | EngineStopped
     | SessionStarted

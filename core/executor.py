@@ -78,7 +78,18 @@ class Synced(msgspec.Struct, frozen=True):
     """Everything that was known at the start has been reported; what follows is news."""
 
 
-Observation = FleetObserved | Started | Reported | Progressed | Ended | Absent | Synced
+class Lost(msgspec.Struct, frozen=True):
+    """What runs things cannot be reached. Runs go on as far as anybody knows; until `Found`, nothing is decided."""
+
+    reason: str
+
+
+class Found(msgspec.Struct, frozen=True):
+    """It can be reached again: what happened meanwhile is reported now, or was before. A fleet that is observed says
+    the same only if it changed, so say this too."""
+
+
+Observation = FleetObserved | Started | Reported | Progressed | Ended | Absent | Synced | Lost | Found
 
 
 class Executor(Protocol):

@@ -7,17 +7,15 @@ facts costs O(n); a single fact costs a copy of the dictionaries it touches, whi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
-from core import booking
+from core import booking, concluding, operating
 from core import events as ev
 from core.draft import Draft
 from core.ids import BASELINE, ExperimentId
 from core.patch import Change, digest
-from core.state import CURVE_POINTS, Experiment, Pause, Run, Spread, State, Wave
-from core.tiers import MIN_RUNS
+from core.state import CURVE_POINTS, Experiment, Lost, Run, Spread, State, Wave
 from core.verdict import DIVERGED, MAX_BPB, pooled
 
 _replace = msgspec.structs.replace
@@ -50,24 +48,21 @@ def _apply(s: Draft, fact: ev.Fact) -> None:
         case ev.ExperimentProposed():
             _proposed(s, fact)
         case ev.ExperimentJudged(verdict=verdict):
-            _conclude(s, fact.experiment, verdict, fact.reason, fact.evidence)
+            concluding.conclude(s, fact.experiment, verdict, fact.reason, fact.evidence)
         case ev.ExperimentRetested():
-            _set(s, fact.experiment, status="retest", reason=fact.reason, evidence=fact.evidence)
+            concluding.retested(s, fact)
         case ev.ExperimentScreened():
-            _screened(s, fact)
+            concluding.screened(s, fact)
         case ev.DuplicateFound():
-            _duplicate(s, fact)
+            concluding.duplicate(s, fact)
         case ev.ExperimentRebased():
-            _rebased(s, fact)
-        case ev.ExperimentVetoed():
-            _conclude(s, fact.experiment, "vetoed", fact.reason, None)
-        case ev.ExperimentPromoted():
-            _promoted(s, fact)
+            concluding.rebased(s, fact)
         case ev.BaselineMoved():
-            _baseline_moved(s, fact)
+            concluding.baseline_moved(s, fact)
         case ev.WaveAsked():
             booking.accrue(s, fact.at)
             s.asked = fact
+            operating.asked(s)
         case ev.WavePlanned():
             _wave_planned(s, fact)
         case ev.ProposalRejected():
@@ -78,35 +73,34 @@ def _apply(s: Draft, fact: ev.Fact) -> None:
             booking.accrue(s, fact.at)
             s.asked, s.failure, s.failures = None, fact.reason, s.failures + 1
             s.gave_up = fact.reason if fact.fatal else s.gave_up
-        case ev.ResearchPaused():
-            booking.accrue(s, fact.at)
-            s.pause = Pause(fact.at, fact.by, fact.reason)
-        case ev.ResearchResumed():
-            booking.accrue(s, fact.at)
-            s.pause = None
-        case ev.StopRequested():
-            s.stop = fact
         case ev.ResultImported():
             booking.engine_gone(s, s.at)  # rows are taken in while no engine lives
             s.own("imported")[len(s.imported)] = fact
-        case ev.NoteAdded():
-            s.notes = (*s.notes, fact)
         case ev.LimitsSet():
             s.limits = fact
         case ev.FleetSeen():
             booking.fleet_seen(s, fact)
+            s.lost = None
+        case ev.ExecutorLost():
+            s.lost = Lost(fact.at, fact.reason)
+        case ev.ExecutorFound():
+            s.lost = None
+        case ev.PricesSet():
+            s.prices = fact.gpu_usd_hour
         case ev.TiersSet():
             s.tiers = fact
         case ev.EngineStarted():
             booking.engine_started(s, fact)
-            s.stop, s.asked, s.gave_up, s.failures = None, None, "", 0
+            s.stop, s.asked, s.gave_up, s.failures, s.lost = None, None, "", 0, None
         case ev.EngineStopped():
             booking.engine_gone(s, fact.at)
             s.last_stop, s.stop, s.asked = fact, None, None
         case ev.SessionStarted():
             _session_started(s, fact)
-        case ev.CommandRefused() | ev.Unknown():
+        case ev.Unknown():
             pass
+        case _:
+            operating.operated(s, fact)
 
 
 # --- the session ------------------------------------------------------------------------------------------------------
@@ -148,6 +142,7 @@ def _wave_planned(s: Draft, fact: ev.WavePlanned) -> None:
         design=fact.design,
         researcher=fact.researcher,
         planned_at=fact.at,
+        held=s.gate,
     )
 
 
@@ -166,7 +161,7 @@ def _proposed(s: Draft, fact: ev.ExperimentProposed) -> None:
         cell=fact.cell,
         lines=fact.lines,
         of=fact.of,
-        screening=_merged(s, fact.of) if fact.of else None,
+        screening=concluding.merged(s, fact.of) if fact.of else None,
         proposed_at=fact.at,
     )
     s.own("open")[fact.experiment] = None
@@ -193,6 +188,7 @@ def _run_requested(s: Draft, fact: ev.RunRequested) -> None:
     )
     s.own("active")[fact.run] = None
     booking.requested(s, fact)
+    operating.launched(s, fact.experiment)
     experiment = s.experiments.get(fact.experiment)
     if experiment is not None:
         status = "running" if experiment.status == "proposed" else experiment.status
@@ -253,12 +249,8 @@ def _requeue(s: Draft, name: ExperimentId) -> None:
     experiment = s.experiments.get(name)
     if experiment is None or experiment.status != "running":
         return
-    if not any(run in s.active or _finished(s.runs[run]) for run in experiment.runs):
+    if not any(run in s.active or concluding.is_told(s.runs[run]) for run in experiment.runs):
         s.own("experiments")[name] = _replace(experiment, status="proposed")
-
-
-def _finished(run: Run) -> bool:
-    return run.result is not None and run.result.outcome in ("finished", "crashed")
 
 
 def _score(s: Draft, run: Run, val_bpb: float, at: float) -> None:
@@ -275,97 +267,3 @@ def _score(s: Draft, run: Run, val_bpb: float, at: float) -> None:
     if run.started_at is not None:
         took = max(0.0, at - run.started_at)
         s.duration_s = took if not s.duration_s else 0.8 * s.duration_s + 0.2 * took
-
-
-# --- verdicts ---------------------------------------------------------------------------------------------------------
-
-
-def _set(s: Draft, name: ExperimentId, **fields: Any) -> None:
-    experiment = s.experiments.get(name)
-    if experiment is not None and experiment.is_open:
-        s.own("experiments")[name] = _replace(experiment, **fields)
-
-
-def _screened(s: Draft, fact: ev.ExperimentScreened) -> None:
-    _set(s, fact.experiment, status="retest", reason=fact.reason, evidence=fact.evidence, screening=fact.evidence)
-
-
-def _conclude(s: Draft, name: ExperimentId, status: str, reason: str, evidence: ev.Evidence | None) -> None:
-    """The first verdict counts: a veto beats a late success, and a repeated fact changes nothing."""
-    experiment = s.experiments.get(name)
-    if experiment is None or not experiment.is_open:
-        return
-    s.own("experiments")[name] = _replace(experiment, status=status, reason=reason, evidence=evidence)
-    s.own("open").pop(name, None)
-    s.own("counts")[status] = s.counts.get(status, 0) + 1
-    if status == "kept":
-        s.own("uncommitted")[name] = None
-    elif len(experiment.of) > 1 and status in ("discarded", "crashed"):
-        _split(s, experiment.of)
-
-
-def _rebased(s: Draft, fact: ev.ExperimentRebased) -> None:
-    experiment = s.experiments.get(fact.experiment)
-    if experiment is None or experiment.runs or fact.on not in s.sources:
-        return
-    if fact.digest:
-        s.own("digests").setdefault(fact.digest, fact.experiment)
-        experiment = _replace(experiment, parent=fact.on, digest=fact.digest)
-    s.own("experiments")[fact.experiment] = _replace(experiment, rebased=fact.on)
-
-
-def _merged(s: Draft, names: tuple[ExperimentId, ...]) -> ev.Evidence | None:
-    """Closes the parts of a merge; returns the weakest evidence among them, which the merge starts with."""
-    s.merges += 1
-    found = [experiment for name in names if (experiment := s.experiments.get(name)) is not None]
-    for experiment in found:
-        _conclude(s, experiment.id, "merged", "put together with others on top of the baseline", None)
-    screenings = [experiment.screening for experiment in found if experiment.screening is not None]
-    return min(screenings, key=lambda evidence: evidence.log_evidence, default=None)
-
-
-def _split(s: Draft, names: tuple[ExperimentId, ...]) -> None:
-    """A merge of several did not hold: each of its parts is open again."""
-    for name in names:
-        experiment = s.experiments.get(name)
-        if experiment is not None and experiment.status == "merged":
-            s.own("counts")["merged"] -= 1
-            s.own("open")[name] = None
-            s.own("experiments")[name] = _replace(experiment, status="retest", alone=True)
-
-
-def _duplicate(s: Draft, fact: ev.DuplicateFound) -> None:
-    """Its scores become the twin's, as replicates."""
-    experiment = s.experiments.get(fact.experiment)
-    if experiment is None or not experiment.is_open or fact.twin not in s.experiments or fact.twin == fact.experiment:
-        return
-    _conclude(s, fact.experiment, "duplicate", fact.reason, None)
-    booking.repeated(s, fact.experiment)
-    s.own("experiments")[fact.experiment] = _replace(s.experiments[fact.experiment], twin=fact.twin)
-    for (name, gpu_type), scores in list(s.scores.items()):
-        if name == fact.experiment:
-            del s.own("scores")[name, gpu_type]
-            s.own("scores")[fact.twin, gpu_type] = (*s.scores.get((fact.twin, gpu_type), ()), *scores)
-
-
-def _promoted(s: Draft, fact: ev.ExperimentPromoted) -> None:
-    experiment = s.experiments.get(fact.experiment)
-    if experiment is None:
-        return
-    if experiment.status == "discarded":
-        s.own("counts")["discarded"] -= 1
-        s.own("open")[experiment.id] = None
-        finished = sum(_finished(s.runs[run]) for run in experiment.runs)
-        experiment = _replace(experiment, status="retest", wanted=finished + MIN_RUNS)
-    s.own("experiments")[experiment.id] = _replace(experiment, promoted=True)
-
-
-def _baseline_moved(s: Draft, fact: ev.BaselineMoved) -> None:
-    s.own("uncommitted").pop(fact.experiment, None)
-    s.own("sources")[fact.experiment] = fact.source
-    if fact.experiment not in s.lineage:
-        s.lineage = (*s.lineage, fact.experiment)
-    s.baseline, s.commit = fact.experiment, fact.commit
-    experiment = s.experiments.get(fact.experiment)
-    if experiment is not None:
-        s.own("experiments")[fact.experiment] = _replace(experiment, commit=fact.commit)

@@ -1,7 +1,6 @@
 """`--no-ui`: the engine in the foreground, one readable line per fact, runs' progress at a calm pace.
 
-`line` is a pure function from a fact to its sentence; `show` prints what a feed yields. All text from runs or
-researchers is cleaned of control characters before it is shown. It knows no colours and no screen size.
+`show` prints what a feed yields, in the sentences of `core.telling`. It knows no colours and no screen size.
 """
 
 from __future__ import annotations
@@ -14,158 +13,18 @@ from pathlib import Path
 from core import events as ev
 from core import recording, session
 from core.engine import Stopped
-from core.feed import Follower, Update
+from core.feed import Update
 from core.fold import fold
-from core.ids import ExperimentId, RunId
+from core.follower import Follower
 from core.settings import Loaded
 from core.state import State
+from core.telling import line, progress
 from core.transcript import clean
-from core.views import best, estimate, proposed, remaining
 
 Say = Callable[[str], None]
 
 PROGRESS_EVERY_S = 10.0
-QUIET = (ev.RunProgressed, ev.RunStarted, ev.RunReported, ev.RunRequested, ev.TiersSet, ev.WaveAsked, ev.Unknown)
-TAIL_LINES = 6
 AT_ONCE = 500  # facts
-
-
-def line(fact: ev.Fact, state: State) -> str:
-    """What happened, in one sentence; "" for facts that the progress line covers. `state` is the state after it."""
-    if isinstance(fact, QUIET):
-        return ""
-    return clean(_text(fact, state), limit=2000).replace("\n", " ")
-
-
-def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is the point
-    match fact:
-        case ev.SessionStarted(session=name, branch=branch, commit=commit):
-            return f"{marked(state)}session {name} from {commit}; what is kept goes to branch {branch}"
-        case ev.EngineStarted(executor=executor, researcher=researcher, pid=pid):
-            who = f"{researcher} researcher, {executor} executor"
-            return f"{marked(state)}engine started (pid {pid}): {who}; limits of the session: {_limits(state.limits)}"
-        case ev.EngineStopped(reason=reason):
-            more = "; a larger --max-experiments, or none, goes on" if remaining(state) == 0 else ""
-            return f"{marked(state)}engine stopped: {reason}{more}"
-        case ev.LimitsSet():
-            return f"limits of the session: {_limits(fact)}"
-        case ev.FleetSeen(gpus=gpus):
-            types = dict.fromkeys(gpu.type for gpu in gpus)
-            seen = ", ".join(f"{sum(g.type == t for g in gpus)} × {t}" for t in types)
-            missing = [t for t in (*state.tiers.screen, *state.tiers.validate) if t not in types]
-            return f"runs go to {seen}" + (
-                f"; of {', '.join(missing)}, named as a tier, there is none" if missing else ""
-            )
-        case ev.WavePlanned(wave=wave, reason=reason):
-            return f"{wave} planned: {reason}"
-        case ev.ExperimentProposed(experiment=name, title=title):
-            return f"{name} proposed: {title}"
-        case ev.ProposalRejected(title=title, reason=reason):
-            return f"rejected: {title}: {reason}"
-        case ev.ResearchFailed(reason=reason, fatal=fatal):
-            return f"the researcher {'gave up' if fatal else 'failed, and is asked again'}: {reason}"
-        case ev.RunEnded():
-            return _ended(fact, state)
-        case ev.ExperimentRetested(experiment=name, reason=reason):
-            return f"{name} ? run again: {reason}"
-        case ev.ExperimentScreened(experiment=name, reason=reason):
-            return f"{name} ↑ to the validation tier: {reason}"
-        case ev.ExperimentRebased(experiment=name, on=on, digest=digest, reason=reason):
-            return f"{name} {'is made on top of' if digest else 'cannot be made on top of'} {on}: {reason}"
-        case ev.DuplicateFound(experiment=name, twin=twin, reason=reason):
-            return f"{name} = duplicate of {twin}: {reason}"
-        case ev.RunStopped(run=name, reason=reason):
-            return f"{name} is stopped early: {reason}"
-        case ev.ExperimentJudged(experiment=name, verdict=verdict, reason=reason):
-            return f"{name} {GLYPHS[verdict]} {verdict}: {reason}"
-        case ev.BaselineMoved(experiment=name, commit=commit):
-            return f"{name} is the baseline now, commit {commit} on {state.branch}: {_score(state, name)}"
-        case ev.ExperimentVetoed(experiment=name, by=by, reason=reason):
-            return f"{name} {GLYPHS['vetoed']} vetoed by {by}{f': {reason}' if reason else ''}"
-        case ev.ExperimentPromoted(experiment=name, by=by):
-            return f"{name} promoted by {by}"
-        case ev.ResearchPaused(by=by, reason=reason):
-            return f"paused by {by}{f': {reason}' if reason else ''}; running jobs finish"
-        case ev.ResearchResumed(by=by):
-            return f"resumed by {by}"
-        case ev.StopRequested(by=by, now=now):
-            return f"stopping for {by}: running jobs {'are stopped' if now else 'finish first'}"
-        case ev.NoteAdded(by=by, text=text):
-            return f"note by {by}: {text}"
-        case ev.CommandRefused(command=command, reason=reason):
-            return f"{command} refused: {reason}"
-        case ev.ResultImported(commit=commit, status=status, description=description):
-            return f"imported {commit} ({status}): {description}"
-    return ""
-
-
-def marked(state: State) -> str:
-    """What a line begins with that could be taken for something real."""
-    return "SIMULATED " if state.simulated else ""
-
-
-GLYPHS = {"kept": "✓", "discarded": "·", "crashed": "✗", "vetoed": "⊘"}
-
-
-def _limits(fact: ev.LimitsSet) -> str:
-    parts = [
-        f"{fact.max_hours:g} h" if fact.max_hours is not None else "",
-        _count(fact.max_experiments, "experiment") if fact.max_experiments is not None else "",
-        f"val_bpb {fact.target_bpb:g}" if fact.target_bpb is not None else "",
-    ]
-    return ", ".join(filter(None, parts)) or "none"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"
-
-
-def _ended(fact: ev.RunEnded, state: State) -> str:
-    run = state.runs.get(fact.run)
-    seconds = fact.at - run.started_at if run and run.started_at is not None else None
-    took = f" in {seconds:.1f} s" if seconds is not None else ""
-    if fact.outcome == "finished" and fact.val_bpb is not None:
-        base = estimate(state, state.baseline)
-        apart = base is not None and run is not None and run.experiment != state.baseline
-        delta = f" ({fact.val_bpb - base.mean:+.4f})".replace("-", "−") if apart and base else ""
-        but = f" ({fact.reason})" if fact.reason else ""
-        return f"{fact.run} finished: val_bpb {fact.val_bpb:.4f}{delta}{took}{but}"
-    tail = fact.tail.strip().splitlines()[-TAIL_LINES:] if fact.outcome == "crashed" else []
-    after = f" after {seconds:.1f} s" if seconds is not None else ""
-    why = f": {fact.reason}" if fact.reason else ""
-    return f"{fact.run} {fact.outcome}{after}{why}" + (f" | {' | '.join(tail)}" if tail else "")
-
-
-def _score(state: State, name: ExperimentId) -> str:
-    measured = estimate(state, name)
-    if measured is None:
-        return "not measured"
-    half = (measured.high - measured.low) / 2
-    return f"val_bpb {measured.mean:.4f} ± {half:.4f} ({measured.runs} runs)"
-
-
-def progress(state: State) -> str:
-    """What runs now and how far it is, in one line; "" if nothing runs."""
-    if not state.active:
-        return ""
-    running = " · ".join(_running(state, run) for run in list(state.active)[:8])
-    more = f" +{len(state.active) - 8} more" if len(state.active) > 8 else ""
-    champion = best(state)
-    score = f" · best {champion.mean:.4f} ({champion.experiment})" if champion else ""
-    limit = state.limits.max_experiments
-    count = f"{proposed(state) - len(state.open)}{f'/{limit}' if limit else ''} experiments done"
-    return f"{marked(state)}running {running}{more} | {count}{score}"
-
-
-def _running(state: State, run: RunId) -> str:
-    now = state.progress.get(run)
-    if now is None:
-        return f"{run} starting"
-    percent = f" {now.fraction:.0%}" if now.fraction is not None else f" step {now.step}"
-    return f"{run}{percent}"
-
-
-# --- printing ---------------------------------------------------------------------------------------------------------
 
 
 async def show(updates: AsyncIterator[Update], say: Say, *, state: State | None = None) -> State:
@@ -176,7 +35,7 @@ async def show(updates: AsyncIterator[Update], say: Say, *, state: State | None 
             if text := line(fact, then):
                 say(f"{_clock(fact.at)}  {text}")
         state = update.state
-        if isinstance(update.facts[-1], ev.RunProgressed) and state.at - said_at >= PROGRESS_EVERY_S:
+        if update.facts and isinstance(update.facts[-1], ev.RunProgressed) and state.at - said_at >= PROGRESS_EVERY_S:
             said_at = state.at
             say(f"{_clock(state.at)}  {clean(progress(state))}")
     return state
@@ -191,15 +50,24 @@ def _one_by_one(before: State, update: Update) -> Iterator[tuple[ev.Fact, State]
 
 async def show_json(updates: AsyncIterator[Update], say: Say, *, version: str) -> State:
     """Prints the recording format: a header, then a line per fact, from the beginning of the session."""
-    state, begun = State(), False
+    state, begun, held = State(), False, list[ev.Fact]()
     async for update in updates:
         state = update.state
-        if not begun:
-            say(recording.header(state, version).decode())
-            begun = True
-        for fact in update.facts:
-            say(ev.encode(fact).decode())
+        held += update.facts
+        if begun or recording.executor_of(held):  # the header names the executor, so it waits for the engine
+            _say_json(state, held, say, version="" if begun else version)
+            begun, held = True, []
+    if held:
+        _say_json(state, held, say, version=version)
     return state
+
+
+def _say_json(state: State, facts: list[ev.Fact], say: Say, *, version: str) -> None:
+    """With a header, if `version` is given."""
+    if version:
+        say(recording.header(state, version, executor=recording.executor_of(facts)).decode())
+    for fact in facts:
+        say(ev.encode(fact).decode())
 
 
 def _clock(at: float) -> str:

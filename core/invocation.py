@@ -24,12 +24,13 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rules = Rules()
     limits: ev.LimitsSet | None = None  # None: the session's limits stay as they are
     tiers: ev.TiersSet | None = None  # None: they stay as they are
+    prices: ev.PricesSet | None = None  # None: they stay as they are
     for_s: float | None = None  # this invocation's time
     on_exit: str = "stop"  # or "leave": what happens to running jobs at a signal or when `for_s` is over
 
 
 def first_facts(state: State, invocation: Invocation, researcher: str, at: float) -> Iterator[ev.Known]:
-    """What an engine records before it does anything; limits and tiers only where they change."""
+    """What an engine records before it does anything; limits, tiers and prices only where they change."""
     yield ev.EngineStarted(
         at=at,
         pid=os.getpid(),
@@ -42,3 +43,5 @@ def first_facts(state: State, invocation: Invocation, researcher: str, at: float
         yield msgspec.structs.replace(invocation.limits, at=at)
     if invocation.tiers is not None and invocation.tiers != msgspec.structs.replace(state.tiers, at=0.0):
         yield msgspec.structs.replace(invocation.tiers, at=at)
+    if invocation.prices is not None and invocation.prices.gpu_usd_hour != state.prices:
+        yield msgspec.structs.replace(invocation.prices, at=at)

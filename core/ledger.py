@@ -116,8 +116,14 @@ def ledger(state: State, now: float) -> dict[Column, float]:
     columns["other users"] += others * span
     columns["queue"] += queue * span
     columns[why_free(paused=state.pause is not None, asked=state.asked is not None)] += free * span
-    columns["running"] = sum(state.alive_s + span - run.held_from + _apart(state, run, span) for run in _held(state))
+    columns["running"] = sum(spent for _, spent in held(state, now))
     return columns
+
+
+def held(state: State, now: float) -> Iterable[tuple[Run, float]]:
+    """The runs that hold a GPU, each with the GPU-seconds that it has held it up to `now`."""
+    span = _open_span(state, now)
+    return ((run, state.alive_s + span - run.held_from + _apart(state, run, span)) for run in _held(state))
 
 
 def capacity(state: State, now: float) -> float:

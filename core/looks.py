@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from core.money import HOUR_S, spent_usd, usd_hour
 from core.placement import PATIENCE_S
 from core.policy import EARLY, EARLY_S
 from core.state import State
@@ -25,6 +26,9 @@ def next_look(state: State, now: float) -> float:
 def _moments(state: State, now: float) -> Iterator[float]:
     if state.limits.max_hours is not None:
         yield now + state.limits.max_hours * 3600 - elapsed(state, now)
+    limit, spent, rate = state.limits.max_usd, spent_usd(state, now), usd_hour(state)
+    if limit is not None and spent is not None and rate:
+        yield now + (limit - spent) / rate * HOUR_S
     if state.asked is not None:
         yield state.asked.at + PATIENCE_S
     elif state.duration_s:

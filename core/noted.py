@@ -46,3 +46,11 @@ def sighted(state: State, sight: Sight) -> Iterator[ev.Known]:
             yield ev.RunProgressed(
                 at=at, run=name, step=now.step, fraction=now.fraction, loss=now.loss, tokens_per_s=now.tokens_per_s
             )
+
+
+def reached(state: State, sight: seen.Lost | seen.Found, at: float) -> Iterator[ev.Known]:
+    """Nothing for what is known already."""
+    if isinstance(sight, seen.Found) and state.lost is not None:
+        yield ev.ExecutorFound(at=at)
+    elif isinstance(sight, seen.Lost) and (state.lost is None or state.lost.reason != sight.reason):
+        yield ev.ExecutorLost(at=at, reason=sight.reason)

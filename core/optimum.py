@@ -11,11 +11,12 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from core.coding import has_many, place
 from core.design import Coded, Design, cells, coded, is_category
 from core.effects import Fit
 from core.estimable import ROUNDING
 from core.factors import between
-from core.terms import Matrix, has_many, place
+from core.terms import Matrix
 from core.verdict import student_t
 
 SWEEPS = 12  # through all factors; the descent ends long before
@@ -123,7 +124,7 @@ def _known(design: Design, candidates: Matrix, points: Matrix) -> Matrix:
 
 
 def _choices(design: Design) -> list[tuple[Coded, ...]]:
-    """What each factor may be set to, with codes as in `core.terms.place`."""
+    """What each factor may be set to, with codes as in `core.coding.place`."""
     return [
         tuple(Coded(level.text, float(i)) for i, level in enumerate(coded(factor))) if has_many(factor)
         else coded(factor) if is_category(factor) else between(factor)

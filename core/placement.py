@@ -15,25 +15,26 @@ import msgspec
 
 from core.events import Purpose, Tier
 from core.ids import BASELINE, ExperimentId, RunId, run_id
-from core.merging import may_validate, rival
+from core.merging import is_free, may_validate, rival
+from core.rivals import Retests, is_worth_validating, lead_for_validation
 from core.state import Experiment, State
 from core.tiers import MIN_RUNS, Tiers, keeps_failing, tiers
 from core.verdict import (
-    Retest,
     Rules,
     baseline_runs,
     fresh,
+    is_within_reach,
     judged_on,
     measured_on,
     reference,
 )
-from core.views import queued, remaining
+from core.views import is_held, queued, remaining
 
 PATIENCE_S = 1.0  # a researcher that answers within this gets its answer launched, not replicates
 SPARE_REPLICATES = 8  # of the baseline on one GPU type, when there is nothing better to run
 MOST_FOR_RETESTS = 12
+FLEET = 8  # GPUs from which on one more run costs less than waiting for it
 
-Retests = list[tuple[Retest, Experiment]]
 Want = tuple[ExperimentId, str, Purpose]
 
 
@@ -73,20 +74,54 @@ def _wanted(
     state: State, rules: Rules, room: Counter[str], retests: Retests, levels: Tiers, now: float
 ) -> Iterator[Want]:
     compared = _compared(state)
+    missing = _Missing(state)
+    for_free = any(is_free(state, state.experiments[name]) for name in state.open)
     for name, gpu_type in compared:
-        yield from _replicates(state, name, gpu_type, baseline_runs(rules))
-    yield from _repeats(state, rules, retests, 0)
-    yield from _validations(state, levels, room)
+        yield from missing(name, gpu_type, baseline_runs(state, name, gpu_type, rules, for_free))
+    yield from _reruns(state, levels, room)
+    soon, later = _by_reach(state, retests)
+    yield from _validations(state, levels, rules, room)
+    yield from _repeats(state, rules, soon, 0)
     for name, gpu_type in compared:
-        yield from _replicates(state, name, gpu_type, _for_retests(state, name, gpu_type))
+        yield from missing(name, gpu_type, _for_retests(state, soon, name, gpu_type))
     yield from _firsts(state, levels, room)
+    yield from _repeats(state, rules, later, 0)
     for extra in range(1, 1 + rules.max_retests):  # idle GPUs repeat a candidate more than once at a time
         yield from _repeats(state, rules, retests, extra)
     if rules.replicates and _is_idle(state, now):
         for gpu_type in list(room):
-            yield from _replicates(state, state.baseline, gpu_type, SPARE_REPLICATES)
+            yield from missing(state.baseline, gpu_type, SPARE_REPLICATES)
     if (remaining(state) == 0 or state.gave_up) and not state.open:
         yield from _report(state, rules)
+
+
+class _Missing:
+    """Runs that a baseline still lacks, those that were asked for before in the same plan left out."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._planned: Counter[tuple[ExperimentId, str]] = Counter()
+
+    def __call__(self, name: ExperimentId, gpu_type: str, enough: int) -> Iterator[Want]:
+        for want in _replicates(self._state, name, gpu_type, enough - self._planned[name, gpu_type]):
+            self._planned[name, gpu_type] += 1
+            yield want
+
+
+def _by_reach(state: State, retests: Retests) -> tuple[Retests, Retests]:
+    """Those that come before new experiments, and those that wait for GPUs with nothing better to do.
+
+    A cell of a design that only many more runs could confirm is better judged by its neighbours.
+    """
+    soon = [
+        (retest, experiment)
+        for retest, experiment in retests
+        if retest.evidence is None
+        or experiment.promoted
+        or is_free(state, experiment)
+        or is_within_reach(retest.evidence)
+    ]
+    return soon, [pair for pair in retests if pair not in soon]
 
 
 def _is_idle(state: State, now: float) -> bool:
@@ -100,41 +135,75 @@ def _repeats(state: State, rules: Rules, retests: Retests, extra: int) -> Iterat
             yield experiment.id, judged_on(state, experiment), "retest"
 
 
-def _validations(state: State, levels: Tiers, room: Counter[str]) -> Iterator[Want]:
+def _reruns(state: State, levels: Tiers, room: Counter[str]) -> Iterator[Want]:
+    """Runs that operators wished for: where the experiment is judged or was measured, else wherever there is room."""
+    for name, count in state.reruns.items():
+        experiment = state.experiments[name]
+        kinds = levels.screen + levels.validate
+        there = (
+            judged_on(state, experiment)
+            or measured_on(state, name)
+            or max(kinds, key=lambda kind: room[kind], default="")
+        )
+        for _ in range(count if there else 0):
+            yield name, there, "retest" if experiment.is_open else "replicate"
+
+
+def _validations(state: State, levels: Tiers, rules: Rules, room: Counter[str]) -> Iterator[Want]:
     """First runs on the validation tier of what passed the screening, the best first; as many at once as it needs."""
     if not levels.are_two:
         return
     screened = [experiment for name in state.open if (experiment := state.experiments[name]).screened]
+    best = lead_for_validation(state, rules) if screened else None
     for experiment in sorted(screened, key=lambda each: each.screening.delta if each.screening else 0.0):
-        if not judged_on(state, experiment) and may_validate(state, experiment):
-            kind = max(levels.validate, key=lambda each: room[each])
-            for _ in range(MIN_RUNS):
-                yield experiment.id, kind, "retest"
+        if judged_on(state, experiment) or not may_validate(state, experiment):
+            continue
+        if not is_free(state, experiment) and not is_worth_validating(state, experiment, best, rules):
+            continue
+        kind = max(levels.validate, key=lambda each: room[each])
+        for _ in range(MIN_RUNS):
+            yield experiment.id, kind, "retest"
 
 
 def _firsts(state: State, levels: Tiers, room: Counter[str]) -> Iterator[Want]:
     """New experiments: on the screening tier, or wherever there is room; promoted ones on the validation tier first."""
     for name in queued(state):
+        if is_held(state, name):
+            continue
         experiment = state.experiments[name]
-        order = levels.validate + levels.screen if experiment.promoted else levels.screen + levels.validate
+        hopeful = _is_hope(state, experiment)
+        ahead = experiment.promoted or hopeful
+        order = levels.validate + levels.screen if ahead else levels.screen + levels.validate
         kind = next((kind for kind in order if room[kind] > 0), None)
         if kind is None:
             return
         yield name, kind, "first"
+        if hopeful:
+            yield name, kind, "retest"
     for experiment in (state.experiments[name] for name in state.open):  # promoted after it was screened
         idle = not any(run in state.active for run in experiment.runs)
         if experiment.promoted and idle and measured_on(state, experiment.id) and not judged_on(state, experiment):
             yield experiment.id, max(levels.validate, key=lambda kind: room[kind]), "retest"
 
 
-def _for_retests(state: State, name: ExperimentId, gpu_type: str) -> int:
-    """Runs of a baseline that make repeats of candidates worth their time.
+def _is_hope(state: State, experiment: Experiment) -> bool:
+    """The first of a wave that lists points is where its researcher expects most: a fleet runs it twice at once, and
+    where it would be validated, so that the baseline moves a run or two earlier."""
+    wave = state.waves.get(experiment.wave) if experiment.wave else None
+    if wave is None or wave.design is None or len(state.gpus) < FLEET:
+        return False
+    return wave.design.kind == "list" and wave.experiments[:1] == (experiment.id,)
+
+
+def _for_retests(state: State, retests: Retests, name: ExperimentId, gpu_type: str) -> int:
+    """Runs of a baseline that make repeats of these candidates worth their time.
 
     Of all ways to share runs between k candidates and the baseline that they are compared with, √k times as many for
     the baseline gives the least error (Dunnett, J. Am. Stat. Assoc. 50, 1955, p. 1107).
     """
-    candidates = (state.experiments[each] for each in state.open)
-    found = (e.evidence for e in candidates if e.status == "retest" and e.evidence is not None)
+    cells = [experiment for _, experiment in retests if not is_free(state, experiment)]
+    free = [e for each in state.open if is_free(state, e := state.experiments[each]) and e.status == "retest"]
+    found = (experiment.evidence for experiment in (*cells, *free) if experiment.evidence is not None)
     runs = [e.runs + 1 for e in found if (e.against, e.gpu_type) == (name, gpu_type)]
     return min(MOST_FOR_RETESTS, math.ceil(math.sqrt(len(runs)) * max(runs, default=0)))
 

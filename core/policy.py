@@ -6,6 +6,7 @@ crash and steady running are one code path. It performs nothing: the engine carr
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from statistics import fmean
@@ -15,12 +16,13 @@ import msgspec
 from core.duplicates import LATE, duplicates
 from core.events import Evidence, FinalVerdict
 from core.hopeless import hopeless
-from core.ids import ExperimentId, RunId, WaveId
-from core.merging import is_free, mergeable, rebasable
+from core.ids import ExperimentId, RunId
+from core.merging import mergeable, rebasable
 from core.placement import Launch as Launch
-from core.placement import Retests, launches
+from core.placement import launches
+from core.rivals import Passes, Retests, confirmed, lead, validated
 from core.state import Experiment, State
-from core.tiers import MAX_FAILED, agreement, is_stuck
+from core.tiers import MAX_FAILED, is_stuck
 from core.verdict import (
     Final,
     Passed,
@@ -28,17 +30,14 @@ from core.verdict import (
     Rules,
     judge,
     measured_on,
-    sigmas,
 )
-from core.views import elapsed, free, proposed, queued, remaining
+from core.views import elapsed, free, proposed, queued, remaining, spent_usd
 
-CANDIDATES = 2  # cells of one design that are confirmed at a time, the most promising first
-RIVALS = 4.0  # standard errors by which the second may look worse: beyond that the first settles it
-TOP = 3  # of one designed wave on the validation tier at a time
 FAILED = ("crashed", "lost")
 QUICK = 0.1  # of a run's duration: an answer that takes less is asked for when a GPU is free
 EARLY = 1.2  # times the time that the last answer took, plus
 EARLY_S = 5.0
+SPARE = 1.5  # times the experiments that start while the researcher thinks
 
 
 class Cancel(msgspec.Struct, frozen=True):
@@ -112,6 +111,9 @@ Move = Cancel | StopRun | Duplicate | Judge | Screen | AskAgain | Rebase | Merge
 def plan(state: State, rules: Rules, now: float) -> tuple[Move, ...]:
     if not state.is_live or not state.session:
         return ()
+    if state.lost is not None:  # what runs is not known; who stops the engine at once leaves it to itself
+        reason = f"{_why_stop(state, now)[0]} while the executor could not be reached; running jobs go on"
+        return (Finish(reason),) if _stop_now(state) else ()
     broken = _baseline_broken(state)
     reason, code = (broken, 3) if broken else _why_stop(state, now)
     moves: list[Move] = [Cancel(run) for run in _to_cancel(state, all_runs=bool(broken) or _stop_now(state))]
@@ -124,7 +126,7 @@ def plan(state: State, rules: Rules, now: float) -> tuple[Move, ...]:
         return (*moves, Finish(reason, code)) if idle else tuple(moves)
     if state.pause is None:
         room = free(state)
-        moves += launches(state, rules, room, [] if state.uncommitted else _rivals(state, retests), now)
+        moves += launches(state, rules, room, [] if state.uncommitted else retests, now)
         moves += [] if state.uncommitted else _ask(state, rules, room, now)  # the baseline is about to move
     if not moves and not state.active and not state.open and not state.uncommitted:
         moves += _ended(state)
@@ -152,7 +154,13 @@ def _stop_now(state: State) -> bool:
 def _to_cancel(state: State, *, all_runs: bool) -> Iterator[RunId]:
     for run in (state.runs[name] for name in state.active):
         status = state.experiments[run.experiment].status
-        if all_runs or status == "vetoed" or run.stopped or (status == "duplicate" and not _is_late(state, run.id)):
+        if (
+            all_runs
+            or status == "vetoed"
+            or run.stopped
+            or run.stopped_by
+            or (status == "duplicate" and not _is_late(state, run.id))
+        ):
             yield run.id
 
 
@@ -189,6 +197,8 @@ def _why_stop(state: State, now: float) -> tuple[str, int]:
         return f"the {limits.max_hours:g} h of this session are used", 0
     if limits.target_bpb is not None and (mean := _baseline_mean(state)) is not None and mean <= limits.target_bpb:
         return f"target reached: val_bpb {mean:.4f} ≤ {limits.target_bpb:g}", 0
+    if limits.max_usd is not None and (spent := spent_usd(state, now)) is not None and spent >= limits.max_usd:
+        return f"the budget of ${limits.max_usd:,.2f} is used", 0
     return "", 0
 
 
@@ -212,9 +222,9 @@ def _judgements(state: State, rules: Rules) -> tuple[list[Move], Retests]:
     """Verdicts to record, and the experiments that want another run, the most promising first."""
     moves: list[Move] = []
     kept: list[tuple[Final, Experiment]] = []
-    passed: list[tuple[Passed, Experiment]] = []
+    passed: Passes = []
     retests: Retests = []
-    for experiment in [state.experiments[name] for name in state.open]:
+    for experiment in [state.experiments[name] for name in state.open if name not in state.reruns]:
         match judge(state, experiment, rules):
             case Final(verdict="kept") as final:
                 kept.append((final, experiment))
@@ -227,58 +237,21 @@ def _judgements(state: State, rules: Rules) -> tuple[list[Move], Retests]:
     if kept and not state.uncommitted:  # one at a time: the next must beat the new baseline
         final, experiment = min(kept, key=lambda pair: pair[0].evidence.delta if pair[0].evidence else 0.0)
         moves.append(Judge(experiment.id, final.verdict, final.reason, final.evidence))
-    moves += [Screen(experiment.id, good.reason, good.evidence) for good, experiment in _top(state, passed)]
+    there = validated(state, passed, rules) if passed else ()
+    moves += [Screen(experiment.id, good.reason, good.evidence) for good, experiment in there]
     retests.sort(key=lambda pair: (not pair[1].promoted, -pair[0].sigmas))
+    retests = confirmed(state, retests, lead(state, rules)) if retests else []
     moves += [
         AskAgain(experiment.id, retest.reason, retest.evidence)
-        for retest, experiment in _rivals(state, retests)
+        for retest, experiment in retests
         if experiment.status != "retest" or _basis(experiment.evidence) != _basis(retest.evidence)
     ]
     return moves, retests
 
 
-def _top(state: State, passed: list[tuple[Passed, Experiment]]) -> Iterator[tuple[Passed, Experiment]]:
-    """The best of each designed wave go to the validation tier; more of them while the tiers disagree."""
-    both = agreement(state) if passed else None
-    places = TOP * 2 if both is not None and both.is_poor else TOP
-    there = Counter(state.experiments[name].wave for name in state.open if state.experiments[name].screened)
-    for good, experiment in sorted(passed, key=lambda pair: pair[0].evidence.delta):
-        if is_free(state, experiment) or there[experiment.wave] < places:
-            there[experiment.wave] += 1
-            yield good, experiment
-
-
 def _basis(evidence: Evidence | None) -> tuple[str, int] | None:
     """What makes a reason to run again a new one; that the noise estimate moved does not."""
     return (evidence.against, evidence.runs) if evidence is not None else None
-
-
-# --- rivals -----------------------------------------------------------------------------------------------------------
-
-
-def _rivals(state: State, retests: Retests) -> Retests:
-    """The candidates worth confirming now.
-
-    Cells of one design are rivals: one that looks much worse than the best will lose to it anyway. The best may be
-    one that is being confirmed at the moment. Free ideas are no rivals: each may add to the others.
-    """
-    busy = (state.experiments[state.runs[run].experiment] for run in state.active)
-    best: dict[WaveId | None, float] = {}
-    for experiment in busy:
-        if experiment.status == "retest" and experiment.evidence is not None:
-            best[experiment.wave] = max(best.get(experiment.wave, 0.0), sigmas(experiment.evidence))
-    for retest, experiment in retests:
-        best[experiment.wave] = max(best.get(experiment.wave, 0.0), retest.sigmas)
-    taken: Counter[WaveId | None] = Counter()
-    chosen: Retests = []
-    for retest, experiment in retests:
-        wave = experiment.wave
-        if experiment.promoted or is_free(state, experiment):
-            chosen.append((retest, experiment))
-        elif taken[wave] < CANDIDATES and retest.sigmas > best[wave] - RIVALS:
-            taken[wave] += 1
-            chosen.append((retest, experiment))
-    return chosen
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
@@ -295,8 +268,18 @@ def _ask(state: State, rules: Rules, room: Counter[str], now: float) -> Iterator
     early = takes if state.think_s > QUICK * state.duration_s else 0.0  # else it is better to know more
     freeing = sum(room.values()) + sum(_ends_within(state, run, now, early) for run in state.active)
     if len(queued(state)) < freeing:
-        slots = max(len(state.gpus), freeing)
+        slots = max(freeing, _at_once(state, takes))
         yield Ask(slots if left is None else min(slots, left))
+
+
+def _at_once(state: State, takes: float) -> int:
+    """Experiments per answer that keep the fleet busy: what is free by the time of the next answer, and some more.
+
+    Fewer per answer means that each wave is planned from fresher results.
+    """
+    if not state.duration_s:
+        return len(state.gpus)
+    return min(len(state.gpus), math.ceil(SPARE * len(state.gpus) * takes / state.duration_s))
 
 
 def _ends_within(state: State, run: RunId, now: float, seconds: float) -> bool:

@@ -23,7 +23,7 @@ from core import results, simulated
 from core.clock import Clock, SystemClock
 from core.engine import SIGNALS, Engine, Invocation, Stopped
 from core.errors import LogError, SettingsError
-from core.events import ResultImported, SessionStarted, TiersSet
+from core.events import PricesSet, ResultImported, SessionStarted, TiersSet
 from core.executor import Executor
 from core.fold import fold
 from core.ids import BASELINE, SessionId
@@ -38,7 +38,7 @@ from core.workspace import Workspace
 
 EXECUTORS = ("local", simulated.EXECUTOR)
 RESEARCHERS = ("designed", "random", "greedy")
-LIMITS = ("max_hours", "max_experiments", "target_bpb")
+LIMITS = ("max_hours", "max_experiments", "target_bpb", "max_usd")
 DEFAULT_BUDGET_S = 300.0  # where neither settings nor prepare.py say
 WARM_MODULES = ("torch", "numpy")
 
@@ -145,16 +145,25 @@ def _opening(
 
 
 def _invocation(loaded: Loaded, state: State, version: str) -> Invocation:
-    """Limits that are given, "none" included, replace the session's; those that are not stay."""
+    """Limits that are given, "none" included, replace the session's; those that are not stay. So do prices."""
     settings = loaded.settings
     given = {name: getattr(settings, name) for name in LIMITS if loaded.origins[name] != "default"}
     limits = msgspec.structs.replace(state.limits, **given)
+    prices = (
+        PricesSet(at=0.0, gpu_usd_hour=settings.gpu_usd_hour) if loaded.origins["gpu_usd_hour"] != "default" else None
+    )
+    if limits.max_usd is not None and not (prices.gpu_usd_hour if prices else state.prices):
+        raise SettingsError(
+            f"A budget of ${limits.max_usd:g} means nothing without prices; set gpu_usd_hour, "
+            'such as "H100=2.5", or max_usd to "none".'
+        )
     return Invocation(
         version=version,
         executor=settings.executor,
         rules=Rules(**{name: getattr(settings, name) for name in Rules.__struct_fields__ if hasattr(settings, name)}),
         limits=limits,
         tiers=TiersSet(at=0.0, screen=settings.screen, validate=settings.validate),
+        prices=prices,
         for_s=settings.for_,
         on_exit=settings.on_exit,
     )

@@ -27,6 +27,7 @@ PREFIX = "AUTORESEARCH_"
 TRAINERS_OWN = frozenset(
     {"DATA", "DEVICE", "MAX_STEPS", "TIME_BUDGET", "SEED"}
 )  # AUTORESEARCH_<these> are read by the trainer
+WINDOWS_OWN = frozenset({"THEME", "ASCII"})  # and these by the control room
 
 # What a value must be. The description completes the sentence "slots must be …".
 Name = Annotated[str, Meta(min_length=1, description="a name")]
@@ -60,6 +61,8 @@ Speed = Annotated[
 Share = Annotated[float, Meta(gt=0, le=1, description="a number above 0, at most 1")]
 _Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z_0-9]*$")]
 Variables = Annotated[dict[_Variable, str], Meta(description='names with texts, like { OMP_NUM_THREADS = "4" }')]
+_Price = Annotated[float, Meta(ge=0, le=1e6)]
+Prices = Annotated[dict[_Type, _Price], Meta(description="GPU types with dollars per hour, like { H100 = 2.5 }")]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_hours: Annotated[Above0 | None, "the session ends after so many hours"] = None
     max_experiments: Annotated[Count | None, "the session ends after so many experiments"] = None
     target_bpb: Annotated[Above0 | None, "the session ends when a kept val_bpb is at or below this"] = None
+    max_usd: Annotated[Above0 | None, "the session ends when it has cost so many dollars"] = None
     for_: Annotated[Seconds | None, 'this invocation ends after "1h", "90m", "45s"'] = msgspec.field(
         default=None, name="for"
     )
@@ -84,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     warm: Annotated[Switch, "start runs from a process that has imported torch (Linux, CPU)"] = True
     links: Annotated[Folders, "folders of the workspace linked into every run's folder"] = ()
     env: Annotated[Variables, "environment variables of runs"] = {}
+    gpu_usd_hour: Annotated[Prices, "what a GPU costs while a run holds it"] = {}
     factors: Annotated[Constants, "constants that may be varied; empty: all that are recognised"] = ()
     ignore_factors: Annotated[Constants, "constants that are never varied"] = ()
     baseline_runs: Annotated[Few, "runs of the baseline before the first verdict"] = 3
@@ -242,9 +247,9 @@ def _from_environ(environ: Mapping[str, str]) -> Iterable[tuple[str, object, str
 
 
 def _strangers(environ: Mapping[str, str]) -> Iterable[str]:
-    known = {setting.variable for setting in SETTINGS}
+    known, other = {setting.variable for setting in SETTINGS}, TRAINERS_OWN | WINDOWS_OWN
     for variable in sorted(environ):
-        if variable.startswith(PREFIX) and variable not in known and variable[len(PREFIX) :] not in TRAINERS_OWN:
+        if variable.startswith(PREFIX) and variable not in known and variable[len(PREFIX) :] not in other:
             near = _nearest(variable, known) or "."
             yield f"The environment variable {variable} is not a setting and is ignored{near}"
 
@@ -279,7 +284,7 @@ def _checked(setting: Setting, value: object, where: str, *, is_text: bool) -> o
         return None
     try:
         plain = _parsed(setting, value) if is_text else value
-        good: object = msgspec.convert(plain, setting.hint)
+        good: object = msgspec.convert(plain, setting.hint, strict=not (is_text and setting.kind is dict))
     except (ValueError, SettingsError) as error:  # msgspec.ValidationError is a ValueError
         raise _wrong(setting, value, where) from error
     if isinstance(good, float) and not math.isfinite(good):

@@ -54,6 +54,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""  # what it says it computes
     exact: bool = True  # whether that covers everything that decides its result
     stopped: str = ""  # why it was stopped early, if it was
+    stopped_by: str = ""  # the operator for whom it was stopped, if it was
     curve: Curve = ()  # once it has ended
     ended_at: float | None = None
     result: RunEnded | None = None
@@ -81,6 +82,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     alone: bool = False  # the merge that it was part of did not hold: it is tried alone
     twin: ExperimentId | None = None  # of a duplicate: the experiment that it repeats
     wanted: int = 1  # finished runs before a verdict; more after an operator asked for another look
+    cut: tuple[RunId, ...] = ()  # of a vetoed one: the runs that were going on
+    stopped: bool = False  # vetoed only because its run was stopped: a rerun opens it again
     commit: str = ""  # set once the workspace has it
 
     @property
@@ -101,6 +104,7 @@ class Wave(msgspec.Struct, frozen=True, kw_only=True):
     planned_at: float
     experiments: tuple[ExperimentId, ...] = ()
     rejected: int = 0
+    held: bool = False  # it waits for an operator's approval
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -123,6 +127,28 @@ class Pause(msgspec.Struct, frozen=True):
     at: float
     by: str
     reason: str
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """The executor cannot be reached."""
+
+    at: float
+    reason: str
+
+
+DeedKind = Literal["veto", "promote", "rerun", "pause", "resume", "gate", "approve", "note"]
+
+
+class Deed(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that was carried out, with what it takes to undo it."""
+
+    at: float
+    by: str
+    kind: DeedKind
+    subject: str = ""  # "e42", "w3"
+    before: Experiment | None = None  # as it was
+    text: str = ""  # of a note; the reason of a pause that was ended
+    waves: tuple[WaveId, ...] = ()  # that waited for approval
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +175,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitsSet = LimitsSet(at=0.0)
     pause: Pause | None = None
     stop: StopRequested | None = None
+    gate: bool = False  # waves that are planned wait for approval
+    lost: Lost | None = None  # the executor cannot be reached: what it said last may be old
+    deeds: tuple[Deed, ...] = ()  # the latest commands of operators that may still be undone, oldest first
+    reruns: dict[ExperimentId, int] = {}  # runs that operators wished for and that are not launched yet
+    prices: dict[str, float] = {}  # US dollars per hour that a GPU of a type is held
+    held_s: dict[str, float] = {}  # GPU-seconds by type that ended runs of ours held
+    model_usd: float = 0.0  # what the researcher's model has cost
     gpus: tuple[Gpu, ...] = ()
     tiers: TiersSet = TiersSet(at=0.0)
 

@@ -13,8 +13,8 @@ from statistics import fmean
 import msgspec
 
 from core.events import Evidence, FinalVerdict
-from core.ids import ExperimentId, RunId
-from core.merging import rival
+from core.ids import BASELINE, ExperimentId, RunId
+from core.merging import is_free, rival
 from core.sequential import information, log_evidence, sigmas_needed
 from core.state import Experiment, Spread, State
 from core.tiers import MIN_RUNS, Tiers, agreement, keeps_failing, tiers
@@ -22,6 +22,7 @@ from core.tiers import MIN_RUNS, Tiers, agreement, keeps_failing, tiers
 PRIOR_SD = {"cpu": 0.015}  # the template's CPU profile; measured, see README
 PRIOR_SD_GPU = 0.0007  # seed to seed, published for one H100 and 5 minutes
 PRIOR_DF = 1.0  # the prior counts as one degree of freedom
+KNOWN_DF = 2  # measured degrees of freedom from which on the noise counts as known
 DIVERGED = 10.0  # sd: a replicate further off than this is another matter than noise
 MAX_LOST = 3
 MAX_BPB = 1e6  # anything above is not a measurement
@@ -29,6 +30,7 @@ FEWEST_COMPARED = 10  # small waves share the chance of a false keep as if they 
 VALIDATED = 0.1  # of those that do not hold on the validation tier, the share that may pass it
 WIDER = 4.0  # times the screening level, while the tiers order experiments differently
 CLEAR = 2.0  # standard errors beyond what was needed: selection flatters such a mean too little to matter
+WITHIN = 2  # more runs that may still make a cell of a design pass
 ONE_SIDED = 1.644854  # normal quantile of 95 %
 
 
@@ -120,11 +122,21 @@ def judge(state: State, experiment: Experiment, rules: Rules) -> Judgement:
     if experiment.screened and against != state.baseline:
         return Wait()  # it has shown what it can where it came from; next it is merged
     scores, base = state.scores.get((experiment.id, gpu_type), ()), reference(state, against, gpu_type)
-    if not scores or not _is_measured(state, against, gpu_type, base, rules):
+    if not scores or not _is_measured(state, experiment, against, gpu_type, base, rules):
         return Wait()
     levels = tiers(state)
     evidence = _evidence(state, experiment, against, gpu_type, scores, base, rules, levels)
     return _weigh(state, experiment, evidence, rules, levels)
+
+
+def standing(state: State, experiment: Experiment, rules: Rules) -> Evidence | None:
+    """How it compares now, also while it runs: where it is judged, else where it was measured. None before that."""
+    against, levels = rival(state, experiment), tiers(state)
+    for gpu_type in dict.fromkeys((judged_on(state, experiment), measured_on(state, experiment.id))):
+        scores, base = state.scores.get((experiment.id, gpu_type), ()), reference(state, against, gpu_type)
+        if scores and base:
+            return _evidence(state, experiment, against, gpu_type, scores, base, rules, levels)
+    return None
 
 
 def measured_on(state: State, name: ExperimentId) -> str:
@@ -195,16 +207,23 @@ def _chosen_on(experiment: Experiment, gpu_type: str) -> Evidence | None:
     return next((evidence for evidence in both if evidence is not None and evidence.gpu_type == gpu_type), None)
 
 
-def _is_measured(state: State, name: ExperimentId, gpu_type: str, base: tuple[float, ...], rules: Rules) -> bool:
+def _is_measured(
+    state: State, experiment: Experiment, name: ExperimentId, gpu_type: str, base: tuple[float, ...], rules: Rules
+) -> bool:
     """Enough replicates; or as many as there are going to be, because some of them failed."""
     going_on = any(state.runs[run].experiment == name for run in state.active)
     all_tried = keeps_failing(state, name, gpu_type) and not going_on
-    return len(base) >= baseline_runs(rules) or (len(base) >= MIN_RUNS and all_tried)
+    enough = baseline_runs(state, name, gpu_type, rules, is_free(state, experiment))
+    return len(base) >= enough or (len(base) >= MIN_RUNS and all_tried)
 
 
-def baseline_runs(rules: Rules) -> int:
-    """Replicates of the baseline before anything is compared with it."""
-    return max(MIN_RUNS, rules.baseline_runs)
+def baseline_runs(state: State, name: ExperimentId, gpu_type: str, rules: Rules, for_free: bool) -> int:
+    """Replicates of a baseline before anything is compared with it.
+
+    Once the noise is known, two do for cells of a design: a cell that is missed leaves what it says to the others.
+    """
+    is_known = name != BASELINE and noise(state, gpu_type).measured_df >= KNOWN_DF
+    return MIN_RUNS if is_known and not for_free else max(MIN_RUNS, rules.baseline_runs)
 
 
 # --- weighing ---------------------------------------------------------------------------------------------------------
@@ -281,6 +300,8 @@ def _weigh(state: State, experiment: Experiment, evidence: Evidence, rules: Rule
         return Final("discarded", f"{tested}not better than the baseline", evidence, better)
     if evidence.runs >= experiment.wanted + rules.max_retests:
         return Final("discarded", f"{tested}could still be noise ({needs})", evidence, better)
+    if _is_out_of_reach(state, experiment, evidence):
+        return Final("discarded", f"{tested}too small to tell from noise soon ({needs})", evidence, better)
     unsure = f"could be noise ({needs})"
     why = "looks better; a second seed must confirm it" if evidence.runs < MIN_RUNS else unsure
     return Retest(f"{tested}{why}", evidence, better)
@@ -300,6 +321,19 @@ def _is_futile(experiment: Experiment, evidence: Evidence, rules: Rules) -> bool
     if experiment.lines < 0:  # it need not be better: it is given up when it is clearly worse
         return _worst(evidence) - 2 * _half(evidence) > rules.equivalence * evidence.noise_sd
     return evidence.log_evidence <= math.log(max(rules.futility, 1e-9))
+
+
+def _is_out_of_reach(state: State, experiment: Experiment, evidence: Evidence) -> bool:
+    """Of a cell: its results are in the fitted effects, and other cells are a better use of further runs."""
+    is_cell = not is_free(state, experiment) and experiment.lines >= 0 and not experiment.promoted
+    return is_cell and evidence.runs >= MIN_RUNS and not is_within_reach(evidence)
+
+
+def is_within_reach(evidence: Evidence) -> bool:
+    """Whether it would pass after WITHIN more runs if its mean stays."""
+    known = information(evidence.runs, evidence.baseline_runs)
+    then = information(evidence.runs + WITHIN, evidence.baseline_runs)
+    return sigmas(evidence) * math.sqrt(then / known) >= evidence.needed
 
 
 def _worst(evidence: Evidence) -> float:

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from core.ids import BASELINE, ExperimentId
+from core.ids import BASELINE, ExperimentId, WaveId
 from core.ledger import capacity, ledger
+from core.money import spent_usd as spent_usd
 from core.patch import apply
 from core.results import Row
 from core.state import Experiment, State
@@ -53,6 +54,21 @@ def queued(state: State) -> tuple[ExperimentId, ...]:
     """Experiments that wait for a first run on the present GPUs, in the order they will get it."""
     waiting = [name for name in state.open if not measured_on(state, name)]
     return tuple(sorted(waiting, key=lambda name: not state.experiments[name].promoted))
+
+
+def held(state: State) -> tuple[WaveId, ...]:
+    """Waves that wait for an operator's approval, the oldest first."""
+    if not state.gate:
+        return ()
+    waiting = (wave for wave in state.waves.values() if wave.held)
+    return tuple(wave.id for wave in waiting if any(is_held(state, name) for name in wave.experiments))
+
+
+def is_held(state: State, name: ExperimentId) -> bool:
+    """Whether it waits for approval with its wave. What has run goes on, and so do merges of what has proved itself."""
+    experiment = state.experiments[name]
+    wave = state.waves.get(experiment.wave) if experiment.wave else None
+    return wave is not None and wave.held and experiment.is_open and not experiment.runs and not experiment.of
 
 
 def free(state: State) -> Counter[str]:

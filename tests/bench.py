@@ -160,6 +160,8 @@ def _spread(values: list[float], digits: int = 2) -> str:
 
 
 def main() -> None:
+    from bench_playback import rows as playback  # it borrows from this file
+
     folder = Path(tempfile.mkdtemp())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(f"{cores} cores, Python {sys.version.split()[0]}; median (lowest–highest)\n")
@@ -175,6 +177,9 @@ def main() -> None:
         ):
             rows.append((name, bench(), goal))
             print(f"{rows[-1][0]:<34} {rows[-1][1]:<60} {rows[-1][2]}", flush=True)
+        for row in playback(folder / "playback.db"):
+            rows.append(row)
+            print(f"{row[0]:<34} {row[1]:<60} {row[2]}", flush=True)
         first, speed = bench_demo(folder)
         for row in (("start → first training step", first, "≤ 300 ms"), ("trainer", speed, "")):
             rows.append(row)

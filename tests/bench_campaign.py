@@ -3,7 +3,6 @@
 Run it as `python tests/bench_campaign.py [SEEDS] [HOURS]`; goals stand beside what was measured.
 """
 
-# ruff: noqa: E402  it is started as a program and finds its neighbours first
 from __future__ import annotations
 
 import statistics

@@ -4,7 +4,6 @@ Seven ideas of ten are dead or harmful; the others are better by 0.5 to 5 standa
 the same ideas in the same order, with the published noise, while the baseline moves. Prints a table; asserts nothing.
 """
 
-# ruff: noqa: E402  it is started as a program and finds its neighbours first
 from __future__ import annotations
 
 import math

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from core import commands, noted, policy
 from core import events as ev
-from core import noted, policy
 from core.design import Design, Factor
 from core.fold import fold
 from core.ids import ExperimentId, GpuId, RunId, SessionId, WaveId, run_id
@@ -164,6 +166,12 @@ class Story:
                 pass
             case _:
                 self.facts += noted.decided(self.state, move, self.at)
+
+    def order(self, command: commands.Command, by: str = "ada") -> Story:
+        """An operator's command, carried out. Raises Refused."""
+        command = msgspec.structs.replace(command, at=self.at, by=by)
+        self.facts += commands.decide(self.state, command)
+        return self
 
     def judge(self, name: ExperimentId, verdict: ev.FinalVerdict) -> Story:
         return self.tell(ev.ExperimentJudged, experiment=name, verdict=verdict, reason="so")

@@ -7,29 +7,71 @@ from pathlib import Path
 import pytest
 
 import recordings
-from core import recording
 from core.fold import fold
 from core.ids import BASELINE
+from core.recording import Recording
 from core.state import State
 from core.views import best, estimate
 
 FOLDER = Path(recordings.__file__).parent
+ALL = sorted(FOLDER.glob("*.jsonl.gz"))
+MOST_BYTES = 700_000
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.jsonl.gz")), ids=lambda path: path.name)
+def end_of(played: Recording) -> State:
+    state = State()
+    for block in played.blocks():
+        state = fold(state, block.facts)
+    return state
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
 def test_every_recording_that_ships_plays_to_its_end(path: Path) -> None:
-    state = fold(State(), recording.read(path))
+    played = Recording(path)
+    state = end_of(played)
     assert state.last_stop is not None
-    assert not state.simulated
-    assert not state.open
+    assert state.simulated == played.header.simulated == path.name.startswith("simulated")
+    assert (played.damaged, played.note) == (0, "")
+    assert path.stat().st_size < MOST_BYTES
 
 
-def test_the_demo_recording_ends_where_it_ended() -> None:
-    state = fold(State(), recording.read(FOLDER / "demo-cpu.jsonl.gz"))
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
+def test_every_recording_that_ships_says_how_it_was_made(path: Path) -> None:
+    played = Recording(path)
+    next(played.blocks())
+    told = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert path.name in told
+    assert played.header.command in told
+    assert played.header.command.startswith("autoresearch-tui demo ")
+
+
+def test_the_recording_on_shared_cores_ends_where_it_ended() -> None:
+    state = end_of(Recording(FOLDER / "demo-cpu-shared.jsonl.gz"))
     start, champion = estimate(state, BASELINE), best(state)
     assert start is not None
     assert champion is not None
+    assert not state.open
     assert len(state.experiments) == 25
+    assert state.counts == {"kept": 2, "discarded": 22}
+    assert state.lineage == ("e0", "e1", "e14")
+    assert (round(start.mean, 4), round(champion.mean, 4)) == (2.6761, 2.2098)
+
+
+def test_a_recording_of_the_first_version_ends_where_it_ended() -> None:
+    state = end_of(Recording(FOLDER / "demo-cpu.jsonl.gz"))
+    start, champion = estimate(state, BASELINE), best(state)
+    assert start is not None
+    assert champion is not None
     assert state.counts == {"kept": 3, "discarded": 21}
     assert state.lineage == ("e0", "e1", "e11", "e24")
     assert (round(start.mean, 4), round(champion.mean, 4)) == (2.6201, 2.1291)
+
+
+def test_the_simulated_recording_ends_where_it_ended() -> None:
+    state = end_of(Recording(FOLDER / "simulated-16-gpus.jsonl.gz"))
+    champion = best(state)
+    assert champion is not None
+    assert len(state.experiments) == 1739
+    assert state.counts == {"kept": 3, "discarded": 1113, "crashed": 261, "duplicate": 240}
+    assert state.lineage == ("e0", "e17", "e89", "e103")
+    assert round(champion.mean, 4) == 0.9747

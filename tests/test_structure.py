@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("core", "recordings", "trainer", "tui")
+PACKAGES = ("core", "recordings", "themes", "trainer", "tui")
 FILES = [path for name in (*PACKAGES, "tests") for path in sorted((ROOT / name).rglob("*.py"))]
 HEAVY = ("torch", "anthropic", "kubernetes", "textual", "plotext", "asyncssh")
 
@@ -31,9 +31,9 @@ def test_python_files_stay_under_400_lines(path: Path) -> None:
 @pytest.mark.parametrize(
     "start",
     [
-        "import tui.cli, core.headless, core.session, core.feed",
+        "import tui.cli, core.headless, core.session, core.follower",
         "from click.testing import CliRunner; from tui.cli import main; CliRunner().invoke(main, ['--help'])",
-        "import core.feed, core.fold, core.recording",
+        "import core.player, core.fold, core.recording",
     ],
     ids=["no-ui", "help", "playback"],
 )

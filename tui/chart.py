@@ -15,6 +15,7 @@ from core.ids import BASELINE
 from core.state import State
 from core.views import elapsed, estimate, improvement, proposed
 from tui.ledger import shares
+from tui.widgets.viewport import ticks
 
 CLIP = 0.85  # of the results decide the limits: a few disasters must not squeeze the interesting band
 TITLE = "val_bpb   ● kept  ◦ discarded  ○ open  × crashed (on the floor)  ─ best so far"
@@ -52,15 +53,6 @@ def limits(values: list[float]) -> tuple[float, float]:
     low, high = ordered[0], ordered[max(0, min(len(ordered) - 1, round(CLIP * (len(ordered) - 1))))]
     margin = (high - low) * 0.06 or abs(high) * 0.01 or 0.01
     return low - 2 * margin, high + margin
-
-
-def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """At most `most` round numbers in low…high: steps of 1, 2 or 5 times a power of ten."""
-    raw = (high - low) / most
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * nice for nice in (1, 2, 5, 10) if power * nice >= raw)
-    first = math.ceil(low / step)
-    return [round(i * step, 10) for i in range(first, math.floor(high / step) + 1)]
 
 
 def chart(state: State, *, width: int = 78, height: int = 18, colour: bool = False) -> str:

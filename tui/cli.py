@@ -27,17 +27,29 @@ EPILOG = (
     "-C", "workspace", type=click.Path(path_type=Path), default=".", metavar="WORKSPACE", help="Default: this folder."
 )
 @research_options
+@click.option("--read-only", is_flag=True, help="The control room can look and do nothing else; it starts no engine.")
+@click.option("--log", type=click.Path(path_type=Path), hidden=True, help="The file that our output goes to.")
 @click.version_option(__version__, prog_name="autoresearch-tui")
 @click.pass_context
-def main(context: click.Context, /, workspace: Path, no_ui: bool, as_json: bool, **flags: Any) -> None:
+def main(
+    context: click.Context,
+    /,
+    workspace: Path,
+    no_ui: bool,
+    as_json: bool,
+    read_only: bool,
+    log: Path | None,
+    **flags: Any,
+) -> None:
     """Autonomous research on a training script, under control: experiments are real runs, judged against the noise.
 
-    Without a command: run the engine on WORKSPACE, a git repository with train.py and prepare.py.
+    Without a command: the control room on WORKSPACE, a git repository with train.py and prepare.py. It starts the
+    engine, which goes on when it is left. Without a terminal, or with --no-ui: the engine in the foreground.
     """
     context.obj = workspace
-    context.meta["flags"] = flags
+    context.meta.update(flags=flags, read_only=read_only, log=log)
     if context.invoked_subcommand is None:
-        research(context, workspace, flags, as_json=as_json)
+        research(context, workspace, flags, no_ui=no_ui, as_json=as_json)
 
 
 for command in commands.ALL:

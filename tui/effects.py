@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from core.aliasing import LETTERS
-from core.analysis import Analysis, Cell
+from core.coding import place
 from core.design import Design, Term, aliases, coded, is_category, resolution, scale_of, size
-from core.effects import MIXED, Effect, Fit
-from core.headless import GLYPHS
-from core.terms import place
+from core.telling import GLYPHS
 from core.transcript import clean
+
+if TYPE_CHECKING:
+    from core.analysis import Analysis, Cell
+    from core.effects import Effect, Fit
 
 WIDTH = 80
 ROWS = 30  # of a table; more are counted
@@ -28,13 +31,13 @@ SLIGHT = 0.005  # share of an untold effect that is worth a word
 
 def text(analysis: Analysis, *, simulated: bool = False) -> str:
     """The whole answer; no line is longer than 80 characters."""
-    parts = [_head(analysis, simulated), *_described(analysis), _noise(analysis), _counts(analysis)]
+    parts = [_head(analysis, simulated), *described(analysis), noise_said(analysis), counted(analysis)]
     if analysis.problem:
         parts.append(_filled(analysis.problem))
     if analysis.fit and analysis.design:
-        parts += ["", *_table(analysis.design, analysis.fit), *_missing(analysis.design, analysis.fit)]
+        parts += ["", *_table(analysis.design, analysis.fit), *missing_said(analysis.design, analysis.fit)]
         parts += _grid(analysis, analysis.design) if len(analysis.design.factors) == 2 else []
-        parts += _predicted(analysis)
+        parts += predicted_said(analysis)
     else:
         parts += _deltas(analysis)
     return "\n".join(parts)
@@ -61,7 +64,7 @@ def _head(analysis: Analysis, simulated: bool) -> str:
     )
 
 
-def _described(analysis: Analysis) -> list[str]:
+def described(analysis: Analysis) -> list[str]:
     """In words: kind, factors with levels, resolution, aliases."""
     design = analysis.design
     if design is None or design.kind == "list" or analysis.problem:
@@ -74,11 +77,11 @@ def _described(analysis: Analysis) -> list[str]:
         levels = ", ".join(_plain(level) for level in factor.levels)
         scale = "" if is_category(factor) else f" ({scale_of(factor)})"
         lines.append(_filled(f"  {letter}  {_plain(factor.name)}: {levels}{scale}", " " * 5))
-    groups = "; ".join(" = ".join(_term(design, term) for term in group) for group in aliases(design))
+    groups = "; ".join(" = ".join(term_name(design, term) for term in group) for group in aliases(design))
     return [*lines, *([_filled(f"aliased: {groups}")] if groups else [])]
 
 
-def _noise(analysis: Analysis) -> str:
+def noise_said(analysis: Analysis) -> str:
     known = analysis.noise
     line = f"noise: sd {known.sd:.2g} of one run, {_degrees(known.df)} ({known.measured_df} measured here)"
     found = analysis.fit
@@ -92,7 +95,7 @@ def _degrees(df: float) -> str:
     return f"{df:g} degree{'s' * (df != 1)} of freedom"
 
 
-def _counts(analysis: Analysis) -> str:
+def counted(analysis: Analysis) -> str:
     """How many cells have results, and which do not."""
     cells = [cell for cell in analysis.cells if cell.experiment != analysis.parent]
     done = sum(cell.standing == "measured" for cell in cells)
@@ -115,7 +118,7 @@ def _names(cells: Sequence[Cell]) -> str:
     return ", ".join(shown) + (f" and {len(cells) - 8} more" if len(cells) > 8 else "")
 
 
-def _term(design: Design, term: Term) -> str:
+def term_name(design: Design, term: Term) -> str:
     """ "A", "A×B" or "A²"."""
     names = [factor.name for factor in design.factors]
     letters = [LETTERS[names.index(name)] for name in term]
@@ -131,68 +134,70 @@ def _table(design: Design, fit: Fit) -> list[str]:
     worth = [effect for effect in fit.effects if effect.is_clear or len(effect.factors) == 1]
     rest = [effect for effect in fit.effects if effect not in worth]
     shown = [effect for effect in fit.effects if effect in [*worth, *rest][:ROWS]]
-    digits = _digits(effect.standard_error for effect in shown)
-    numbers = [[_signed(e.size, digits), f"{e.standard_error:.{digits}f}", *_interval(e, digits)] for e in shown]
+    digits = digits_of(effect.standard_error for effect in shown)
+    numbers = [[signed_to(e.size, digits), f"{e.standard_error:.{digits}f}", *_interval(e, digits)] for e in shown]
     wide = [max(len(row[i]) for row in numbers) for i in range(4)]
-    named = min(NAMED, max(len("effect"), *(len(_called(design, effect)) for effect in shown)))
+    named = min(NAMED, max(len("effect"), *(len(called(design, effect)) for effect in shown)))
     head = f"{'effect':{named}}  {'size':>{wide[0]}}   {'error':<{wide[1]}}  95 % interval"
     lines = [
-        f"{_called(design, effect):{named}}  {row[0]:>{wide[0]}} ± {row[1]:>{wide[1]}}  "
+        f"{called(design, effect):{named}}  {row[0]:>{wide[0]}} ± {row[1]:>{wide[1]}}  "
         f"{row[2]:>{wide[2]}} to {row[3]:>{wide[3]}} {'*' * (effect.is_clear + effect.is_sure)}".rstrip()
         for effect, row in zip(shown, numbers, strict=True)
     ]
     hidden = len(fit.effects) - len(shown)
     more = [f"and {hidden} more that are not clear (--json has all)"] if hidden else []
-    return [head, *lines, *more, *_legend(design, fit)]
+    return [head, *lines, *more, *legend_said(design, fit)]
 
 
-def _legend(design: Design, fit: Fit) -> list[str]:
+def legend_said(design: Design, fit: Fit) -> list[str]:
     marks = "* the interval excludes 0, ** also when corrected for all effects told"
     lines = [_filled(f"{marks}. Size: change of val_bpb from the lowest to the highest level; below 0 is better.")]
-    mixed = {_term(design, effect.factors): effect.mixed for effect in fit.effects if effect.mixed > SLIGHT}
+    mixed = {term_name(design, effect.factors): effect.mixed for effect in fit.effects if effect.mixed > SLIGHT}
     if mixed:
         share, names = max(mixed.values()), ", ".join(list(mixed)[:8]) + (" …" if len(mixed) > 8 else "")
         lines.append(_filled(f"{names} may hold up to {share:.2f} of an effect that is not told."))
     return lines
 
 
-def _called(design: Design, effect: Effect) -> str:
+def called(design: Design, effect: Effect) -> str:
     """ "A DEPTH", "A×B (= −C×D)", or with the level of a category."""
-    name = _term(design, effect.factors)
+    name = term_name(design, effect.factors)
     if len(effect.factors) == 1:
         name += f" {_plain(effect.factors[0], 24)}"
     if any(effect.levels):
         name += f" at {', '.join(_plain(level, 12) for level in effect.levels if level)}"
-    others = [("−" if alias.sign < 0 else "") + _term(design, alias.factors) for alias in effect.aliases]
+    others = [("−" if alias.sign < 0 else "") + term_name(design, alias.factors) for alias in effect.aliases]
     while others and len(f"{name} (= {', '.join(others)})") > NAMED and len(others) > 1:
         others = [*others[:-2], "…"] if others[-1] == "…" else [*others[:-1], "…"]
     full = f"{name} (= {', '.join(others)})" if others else name
     return full if len(full) <= NAMED else full[: NAMED - 1] + "…"
 
 
-def _missing(design: Design, fit: Fit) -> list[str]:
+def missing_said(design: Design, fit: Fit) -> list[str]:
     """Effects that cannot be told, by reason."""
+    from core.effects import MIXED  # it loads numpy, which whoever has a fit has loaded already
+
     reasons: dict[str, list[str]] = {}
     for missing in fit.missing:
-        reasons.setdefault(missing.reason, []).append(_term(design, missing.factors))
+        reasons.setdefault(missing.reason, []).append(term_name(design, missing.factors))
     return [
         _filled(f"{', '.join(terms) if len(terms) <= 12 else _count(len(terms), 'effect')}: {reason}")
         for reason, terms in sorted(reasons.items(), key=lambda item: item[0] == MIXED)
     ]
 
 
-def _digits(errors: Iterable[float]) -> int:
+def digits_of(errors: Iterable[float]) -> int:
     """Decimals that show two figures of the smallest error, 6 at most."""
     smallest = min(errors)
     return min(6, max(2, 1 - math.floor(math.log10(smallest)))) if smallest > 0 else 4
 
 
-def _signed(value: float, digits: int) -> str:
+def signed_to(value: float, digits: int) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def _interval(effect: Effect, digits: int) -> tuple[str, str]:
-    return _signed(effect.low, digits), _signed(effect.high, digits)
+    return signed_to(effect.low, digits), signed_to(effect.high, digits)
 
 
 def _count(number: int, word: str) -> str:
@@ -210,10 +215,10 @@ def _grid(analysis: Analysis, design: Design) -> list[str]:
     """Two factors crossed: each cell's delta against the parent, with what became of it."""
     rows, columns = ([level.text for level in coded(factor)] for factor in design.factors)
     at = {place(design, cell.cell): cell for cell in reversed(analysis.cells)}
-    marks = _marks(analysis, design)
+    marks = marks_of(analysis, design)
     first, second = (factor.name for factor in design.factors)
     places = [[place(design, {first: row, second: column}) for column in columns] for row in rows]
-    entries = [[_entry(analysis, at.get(where), marks.get(where, "")) for where in line] for line in places]
+    entries = [[entry_of(analysis, at.get(where), marks.get(where, "")) for where in line] for line in places]
     labels, heads = [_plain(row, 14) for row in rows], [_plain(column, 10) for column in columns]
     label = max(map(len, labels))
     value, mark = (max(len(entry[i]) for line in entries for entry in line) for i in range(2))
@@ -228,7 +233,7 @@ def _grid(analysis: Analysis, design: Design) -> list[str]:
     return ["", *(line.rstrip() for line in lines), _filled(about + legend)]
 
 
-def _marks(analysis: Analysis, design: Design) -> dict[tuple[float, ...] | None, str]:
+def marks_of(analysis: Analysis, design: Design) -> dict[tuple[float, ...] | None, str]:
     best = analysis.predicted
     measured = [cell for cell in analysis.cells if cell.mean is not None and place(design, cell.cell) is not None]
     found: dict[tuple[float, ...] | None, str] = {}
@@ -239,13 +244,13 @@ def _marks(analysis: Analysis, design: Design) -> dict[tuple[float, ...] | None,
     return found
 
 
-def _entry(analysis: Analysis, cell: Cell | None, mark: str) -> tuple[str, str]:
+def entry_of(analysis: Analysis, cell: Cell | None, mark: str) -> tuple[str, str]:
     """The number, and the marks behind it."""
     if cell is None or cell.mean is None:
         return "", f"{_glyph(cell) if cell else ' '}{mark}"
     if cell.experiment == analysis.parent:
         return analysis.parent, f" {mark}"
-    value = _signed(cell.delta, 4) if cell.delta is not None else f"{cell.mean:.4f}"
+    value = signed_to(cell.delta, 4) if cell.delta is not None else f"{cell.mean:.4f}"
     return value, f"{TWIN if cell.twin else _glyph(cell)}{mark}"
 
 
@@ -253,7 +258,7 @@ def _deltas(analysis: Analysis) -> list[str]:
     """Every experiment against the parent, the best first."""
     told = [cell for cell in analysis.cells if cell.experiment != analysis.parent]
     told.sort(key=lambda cell: math.inf if cell.mean is None else cell.mean)
-    digits = _digits([cell.standard_error for cell in told if cell.standard_error] or [1e-4])
+    digits = digits_of([cell.standard_error for cell in told if cell.standard_error] or [1e-4])
     lines = [_delta(cell, digits) for cell in told[:ROWS] if cell.experiment or cell.mean is not None]
     parent = analysis.parent_cell
     base = (
@@ -268,7 +273,7 @@ def _deltas(analysis: Analysis) -> list[str]:
 def _delta(cell: Cell, digits: int) -> str:
     name = f"{cell.experiment or f'= {cell.twin}'} {_glyph(cell)}"
     if cell.delta is not None and cell.standard_error is not None:
-        size = f"{_signed(cell.delta, digits)} ± {cell.standard_error:.{digits}f}"
+        size = f"{signed_to(cell.delta, digits)} ± {cell.standard_error:.{digits}f}"
     else:
         size = cell.standing if cell.mean is None else f"val_bpb {cell.mean:.{digits}f}"
     what = cell.title or ", ".join(f"{key} {value}" for key, value in cell.cell.items())
@@ -279,17 +284,17 @@ def _delta(cell: Cell, digits: int) -> str:
 # --- the best ---------------------------------------------------------------------------------------------------------
 
 
-def _predicted(analysis: Analysis) -> list[str]:
+def predicted_said(analysis: Analysis) -> list[str]:
     best, design, fit = analysis.predicted, analysis.design, analysis.fit
     if best is None or design is None or fit is None:
         return []
     at = place(design, best.cell)
     name = next((c.experiment for c in analysis.cells if at is not None and place(design, c.cell) == at), None)
     where = ", ".join(f"{_plain(key)} {_plain(value)}" for key, value in best.cell.items())
-    digits = _digits([best.standard_error])
+    digits = digits_of([best.standard_error])
     parent = analysis.parent_cell
     delta = (
-        f", {_signed(best.val_bpb - parent.mean, digits)} against {analysis.parent}" if parent and parent.mean else ""
+        f", {signed_to(best.val_bpb - parent.mean, digits)} against {analysis.parent}" if parent and parent.mean else ""
     )
     tried = f"{name or 'tried'}" if best.is_tested else "not tried yet"
     lines = [
@@ -307,6 +312,6 @@ def _turning(analysis: Analysis) -> list[str]:
     if found is None or design is None:
         return []
     where = "inside" if found.is_inside else "outside"
-    codes = ", ".join(f"{_term(design, (name,))} {_signed(code, 2)}" for name, code in found.codes.items())
+    codes = ", ".join(f"{term_name(design, (name,))} {signed_to(code, 2)}" for name, code in found.codes.items())
     told = f"the fitted surface has a {found.shape} {where} the levels tried, at {codes} (−1 lowest, +1 highest level)"
     return [_filled(told if found.is_inside else f"{told}; predictions stay inside")]

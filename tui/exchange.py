@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import sys
 import time
@@ -27,20 +28,39 @@ COLUMNS = (
 )
 
 
-def export(file: Path, form: str, output: Path | None) -> None:
-    """Writes the session at `file` to `output`, or to standard output. Raises LogError, RecordingError."""
-    facts = log.read_all(file)
+def check(source: Path, *, is_session: bool) -> None:
+    """Raises LogError if there is no session there, which says how to begin one."""
+    if is_session:
+        with log.opened(source):
+            pass
+
+
+def lines(
+    source: Path, form: str, *, is_session: bool = True, progress_every: float = 0.0, command: str = ""
+) -> Iterable[bytes]:
+    """The session or recording at `source` as tsv, csv or jsonl. Raises LogError, RecordingError.
+
+    `progress_every`: of each run, progress at most so often, in seconds; `command`: said in a recording's header.
+    """
+    check(source, is_session=is_session)
+    facts = log.read_all(source) if is_session else list(recording.read(source))
     state = fold(State(), facts)
     if form == "tsv":
-        lines: Iterable[bytes] = [results.dump(results_rows(state)).encode()]
-    elif form == "csv":
-        lines = [_table(state).encode()]
-    else:
-        lines = recording.dump(recording.header(state, __version__), facts)
+        return [results.dump(results_rows(state)).encode()]
+    if form == "csv":
+        return [_table(state).encode()]
+    head = recording.header(state, __version__, executor=recording.executor_of(facts), command=command)
+    return recording.dump(head, recording.thinned(facts, progress_every))
+
+
+def deliver(lines: Iterable[bytes], output: Path | None) -> None:
+    """Writes to `output`, or to standard output; packed if its name ends in .gz. Raises RecordingError."""
     if output is None:
         sys.stdout.buffer.writelines(lines)
         sys.stdout.flush()
         return
+    if output.suffix == ".gz":
+        lines = [gzip.compress(b"".join(lines), mtime=0)]  # the same facts make the same file
     try:
         _write(output.resolve(), lines)
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""What the commands share: flags of the settings, errors as sentences, and running the engine in the foreground."""
+"""What the commands share: flags of the settings, errors as sentences, and where research is shown."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ SETTING_FLAGS: tuple[tuple[str, Any, str | None, str], ...] = (
     ("--max-hours", str, "H", "The session ends after so many hours of work."),
     ("--max-experiments", str, "N", "The session ends after so many experiments; none: never."),
     ("--target-bpb", str, "X", "The session ends when a kept val_bpb is at or below X."),
+    ("--max-usd", str, "X", "The session ends when it has cost so many dollars, at the prices in gpu_usd_hour."),
     ("--for", str, "TIME", 'This invocation ends after "1h", "90m", "45s".'),
     ("--slots", int, "N", "GPUs (or CPU slots) used at a time."),
     ("--seed", int, "S", "Every random choice follows from it."),
@@ -83,14 +84,33 @@ def load(workspace: Path, flags: dict[str, Any]) -> Loaded:
     return loaded
 
 
-def research(context: click.Context, workspace: Path, flags: dict[str, Any], *, as_json: bool) -> None:
-    from core import headless, simulated, virtual
+def research(
+    context: click.Context, workspace: Path, flags: dict[str, Any], *, no_ui: bool = False, as_json: bool = False
+) -> None:
+    """The control room where there is a terminal, else, or if that is wished, the engine in the foreground."""
+    if not (no_ui or as_json) and has_terminal():
+        from tui.window import run_control_room
 
-    loaded = load(workspace, flags)
-    running = headless.run(workspace, loaded, __version__, say_json if as_json else say, as_json=as_json)
+        context.exit(run_control_room(workspace, flags, read_only=context.meta["read_only"]))
+    if context.meta["read_only"]:
+        raise click.UsageError("--read-only is for the control room, which needs a terminal and no --no-ui.")
+    in_foreground(context, workspace, flags, as_json=as_json)
+
+
+def has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def in_foreground(context: click.Context, workspace: Path, flags: dict[str, Any], *, as_json: bool) -> None:
+    from core import headless, simulated, virtual
+    from tui.engine_log import bounded
+
+    loaded, output = load(workspace, flags), context.meta["log"]
+    told = say_json if as_json else say
+    running = headless.run(workspace, loaded, __version__, bounded(told, output) if output else told, as_json=as_json)
     run = virtual.run if simulated.needs_virtual_time(loaded.settings) else asyncio.run
     stopped, state = run(running)
-    if not as_json:
+    if not (as_json or output):
         draw(state)
         if len(state.lineage) > 1:
             say(f"What was kept: git -C {workspace} log -p {state.branch}")
@@ -131,3 +151,16 @@ def session_file(workspace: Path) -> Path:
     from core import log
 
     return workspace.expanduser().resolve() / ".autoresearch" / log.FILE
+
+
+def state_of(workspace: Path) -> State:
+    from core import log
+    from core.fold import fold
+    from core.state import State
+
+    return fold(State(), log.read_all(session_file(workspace)))
+
+
+def text_of(argument: str) -> str:
+    """Arguments may hold bytes that are no UTF-8."""
+    return argument.encode("utf-8", "replace").decode()

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import tomllib
+from collections import deque
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from core import knobs, settings
+from core import knobs, settings, simulated
 from core.errors import NothingRuns
 from core.executors.gpus import local_slots
 from core.settings import Settings
@@ -22,6 +24,7 @@ from core.workspace import Workspace
 FILES = ("train.py", "prepare.py", "corpus.py", "program.md")
 IGNORED = ".autoresearch/\n.venv/\n__pycache__/\nresults.tsv\nrun.log\n"
 PREPARE_WITHIN_S = 3600.0
+REMEMBERED = 50  # lines of what prepare.py prints
 
 
 def demo_folder(*, simulated: bool = False) -> Path:
@@ -55,28 +58,56 @@ def make(workspace: Path, say: Callable[[str], None], *, has_gpu: bool | None = 
         say(sentence)
 
 
-def prepare(workspace: Path, chosen: Settings, say: Callable[[str], None]) -> None:
-    """Runs prepare.py of the workspace; it returns at once where the data is there. Raises NothingRuns."""
+def prepare_demo(folder: Path, chosen: Settings, tell: Callable[[str], None]) -> None:
+    """All that a demo needs before its engine starts; `tell` gets a sentence per step. May take minutes.
+
+    What is there already is left as it is. Raises WorkspaceError, NothingRuns.
+    """
+    imagined = simulated.is_simulated(chosen)
+    make(folder, tell, has_gpu=True if imagined else None)
+    if not imagined:
+        prepare(folder, chosen, tell)
+
+
+def prepare(workspace: Path, chosen: Settings, tell: Callable[[str], None]) -> None:
+    """Runs prepare.py of the workspace, telling what it prints; it returns at once where the data is there.
+
+    Raises NothingRuns.
+    """
     python = chosen.interpreter(workspace)
     try:
-        done = subprocess.run(
-            [python, "prepare.py"],
-            cwd=workspace,
-            env={**os.environ, **chosen.env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=PREPARE_WITHIN_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        code, last = _run(python, workspace, chosen, tell)
+    except OSError as error:
         raise NothingRuns(f"The data cannot be prepared with {python}: {error}.") from error
-    for text in done.stdout.strip().splitlines()[-4:] if done.returncode == 0 else ():
-        say(text)
-    if done.returncode != 0:
-        raise NothingRuns(_why(python, done.stdout))
+    if code != 0:
+        raise NothingRuns(_why(python, last))
+
+
+def _run(python: str, workspace: Path, chosen: Settings, tell: Callable[[str], None]) -> tuple[int, str]:
+    """Its exit code, and the last lines that it printed."""
+    last: deque[str] = deque(maxlen=REMEMBERED)
+    failing = False  # a traceback is told in one sentence
+    with subprocess.Popen(
+        [python, "prepare.py"],
+        cwd=workspace,
+        env={**os.environ, **chosen.env, "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        limit = threading.Timer(PREPARE_WITHIN_S, process.kill)
+        limit.start()
+        try:
+            for text in process.stdout or ():
+                last.append(text.rstrip())
+                failing = failing or text.startswith("Traceback ")
+                if not failing:
+                    tell(last[-1])
+        finally:
+            limit.cancel()
+    return process.returncode, "\n".join(last)
 
 
 def _why(python: str, output: str) -> str:

@@ -46,7 +46,8 @@ SLOPE = 0.005  # expected size of a main effect per unit, as a share of val_bpb
 WIDEST, CLOSEST = 1.25, 0.26  # units from the centre that one wave may go
 HALVED = 24  # results without gain after which it goes half as far
 STUCK = 24  # results without gain after which some waves look elsewhere
-PATH = (0.35, 0.6, 1.0, 1.5)  # step lengths along the path of steepest descent, in units of the present radius
+LAG = 1 / 16  # of both, more per GPU: what was under way when the last gain was seen could not follow it
+PATH = (1.0, 0.6, 1.5, 0.35)  # steps down the path of steepest descent, in units of the radius, the best guess first
 GAIN = 2.0  # run-to-run sd: less than this lower is luck
 EVERY = 3  # once stuck, every third wave looks elsewhere
 STAY = 0.25  # run-to-run sd: a smaller predicted gain is no reason to change a constant
@@ -122,8 +123,9 @@ def _downhill(state: State, place: Place, known: set[Config], slots: int) -> Pla
     if len(seen.value) > 2 and surface is not None:
         centre = _smoothed(seen, centre, surface)
         surface = _surface(seen, centre)
-    radius = max(CLOSEST, WIDEST * 0.5 ** (centre.since / HALVED))
-    aside = centre.since > STUCK and len(state.waves) % EVERY == 0
+    patience = 1.0 + LAG * len(state.gpus)
+    radius = max(CLOSEST, WIDEST * 0.5 ** (centre.since / HALVED / patience))
+    aside = centre.since > STUCK * patience and len(state.waves) % EVERY == 0
     points: list[Array] = []
     for again in range(TRIES):
         points += _points(place, seen, centre, surface, slots, radius, again, aside, dice)
@@ -210,7 +212,7 @@ def _near(
     if surface is None:  # not even the baseline is measured
         flat = [(dice.normal(size=count), np.eye(count)) for _ in range(slots)]
         return _lowest(place, seen, centre, flat, np.full(slots, radius), 0.0)
-    path = PATH if slots >= 2 * len(PATH) else PATH[2:3]
+    path = PATH if slots >= 2 * len(PATH) else PATH[:1]
     expected = [surface.expected()] * len(path)
     drawn = surface.draws(3 * slots, dice)
     radii = np.r_[np.array(path) * radius, np.full(len(drawn), radius)]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core import aliasing
+from core.coding import place
 from core.design import (
     WITH,
     WITHOUT,
@@ -35,7 +36,7 @@ from core.factors import (
     structural,
 )
 from core.patch import Edit
-from core.terms import Matrix, place
+from core.terms import Matrix
 
 
 def named(count: int, levels: tuple[str, ...] = ("1", "2")) -> tuple[Factor, ...]:

@@ -12,8 +12,8 @@ from checkout import git
 
 from core import engine as engines
 from core import events as ev
+from core import keeping, session
 from core import log as logs
-from core import session
 from core.clock import SystemClock
 from core.engine import Engine, Invocation, Stopped
 from core.errors import ResearcherFailed, WorkspaceError
@@ -132,7 +132,7 @@ async def test_proposals_that_must_not_run_are_rejected_with_a_reason_and_cost_n
 async def test_what_is_kept_but_cannot_be_committed_stops_with_a_sentence_and_is_committed_later(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "COMMIT_ATTEMPTS", 1)
+    monkeypatch.setattr(keeping, "ATTEMPTS", 1)
     better = plan({"DEPTH": "2", "TOTAL_BATCH_SIZE": "2**11"})
 
     def lose_branch() -> None:

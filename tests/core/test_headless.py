@@ -11,8 +11,9 @@ from story import E0, Story
 from core import events as ev
 from core.feed import Update
 from core.fold import fold
-from core.headless import line, progress, show
+from core.headless import show
 from core.state import State
+from core.telling import line, progress
 
 
 def last_line(story: Story) -> str:

@@ -14,8 +14,8 @@ import stub
 
 from core import events as ev
 from core import log as logs
-from core.feed import Follower
 from core.fold import fold
+from core.follower import Follower
 from core.state import State
 
 CAMPAIGNS, KILLS = 5, 10

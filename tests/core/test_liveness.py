@@ -36,9 +36,9 @@ OUTCOMES = st.one_of(
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.data(), st.integers(1, 3), st.integers(1, 5), st.booleans())
+@given(st.data(), st.sampled_from([1, 2, 3, 8]), st.integers(1, 5), st.booleans(), st.booleans())
 def test_a_campaign_always_has_a_next_step_until_it_ends(
-    data: st.DataObject, gpus: int, limit: int, two_tiers: bool
+    data: st.DataObject, gpus: int, limit: int, two_tiers: bool, cells: bool
 ) -> None:
     story = Story(gpus=gpus).tell(ev.LimitsSet, max_experiments=limit)
     if two_tiers:
@@ -50,7 +50,7 @@ def test_a_campaign_always_has_a_next_step_until_it_ends(
         if any(isinstance(move, Finish) for move in moves):
             return
         for move in moves:
-            carry_out(story, move, depths)
+            carry_out(story, move, depths, cells=cells)
         if not moves:
             active = list(story.state.active)
             assert active, "it stands still"
@@ -64,7 +64,7 @@ def test_a_campaign_always_has_a_next_step_until_it_ends(
     raise AssertionError("it never ends")
 
 
-def carry_out(story: Story, move: Move, depths: Iterator[int]) -> None:
+def carry_out(story: Story, move: Move, depths: Iterator[int], *, cells: bool) -> None:
     match move:
         case Cancel(run):
             story.tell(ev.RunEnded, run=run, outcome="cancelled")
@@ -76,7 +76,8 @@ def carry_out(story: Story, move: Move, depths: Iterator[int]) -> None:
             story.move(experiment)
         case Ask(slots):
             left = remaining(story.state) or 0
-            story.wave(*({"DEPTH": str(next(depths))} for _ in range(min(slots, left))))
+            levels = tuple(str(next(depths)) for _ in range(min(slots, left)))
+            story.wave(*({"DEPTH": depth} for depth in levels), factors={"DEPTH": levels} if cells else None)
         case Launch():
             story.tell(
                 ev.RunRequested,

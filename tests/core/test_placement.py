@@ -109,6 +109,11 @@ def test_spare_replicates_run_only_while_the_researcher_thinks_and_are_limited(r
     assert len(spare) == (SPARE_REPLICATES - len(BASE) if replicates else 0)
 
 
+def test_what_a_baseline_needs_for_two_reasons_is_launched_once() -> None:
+    story = candidates(4, gpus=60).tell(ev.WaveAsked, slots=60).wait(5)
+    assert sum(move.experiment == E0 for move in launched(story.settle())) == SPARE_REPLICATES - len(BASE)
+
+
 def test_a_baseline_that_older_ideas_are_still_compared_with_is_measured_on() -> None:
     story = Story(gpus=8).score(E0, *BASE[:2])
     first, other = story.wave({"TOTAL_BATCH_SIZE": "2**13"}, {"DEPTH": "2"})

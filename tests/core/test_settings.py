@@ -54,6 +54,7 @@ def test_every_kind_of_setting_can_be_given_as_a_variable(tmp_path: Path) -> Non
         "LINKS": "data, cache/tokens",
         "ENV": "OMP_NUM_THREADS=4,MODE=a=b",
         "ON_EXIT": "leave",
+        "GPU_USD_HOUR": "H100=2.5, cpu=0",
         "WORTH": "1.5",
         "TIME_BUDGET": "30",
     }
@@ -65,9 +66,17 @@ def test_every_kind_of_setting_can_be_given_as_a_variable(tmp_path: Path) -> Non
         links=("data", "cache/tokens"),
         env={"OMP_NUM_THREADS": "4", "MODE": "a=b"},
         on_exit="leave",
+        gpu_usd_hour={"H100": 2.5, "cpu": 0.0},
         worth=1.5,
         time_budget=30.0,
     )
+
+
+@pytest.mark.parametrize("prices", ['{ H100 = "2.5" }', "{ H100 = -1 }", '{ "the best" = 2.5 }', "2.5", '"H100=2.5"'])
+def test_prices_in_the_file_are_numbers_by_gpu_type(tmp_path: Path, prices: str) -> None:
+    assert "gpu_usd_hour must be GPU types with dollars per hour" in wrong(tmp_path, f"gpu_usd_hour = {prices}")
+    (tmp_path / FILE).write_text("gpu_usd_hour = { H100 = 2, H200 = 3.9 }\n")
+    assert load(tmp_path, {}, {}).settings.gpu_usd_hour == {"H100": 2.0, "H200": 3.9}
 
 
 def test_an_empty_variable_and_an_empty_repeated_flag_are_not_set(tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def good_cells(story: Story, count: int) -> list[ExperimentId]:
     depths = tuple(str(depth) for depth in range(5, 5 + count))
     names = story.wave(*({"DEPTH": depth} for depth in depths), factors={"DEPTH": depths})
     for place, name in enumerate(names):
-        story.score(name, *[0.9 + place / 1000] * 2)
+        story.score(name, *[0.9 + place / 10_000] * 2)
     return names
 
 

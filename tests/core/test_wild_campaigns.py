@@ -6,7 +6,6 @@ keeps nothing that its tier, its runs or its baseline do not allow.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from random import Random
 from statistics import fmean
 
@@ -18,14 +17,14 @@ from core import events as ev
 from core.design import Design, Factor
 from core.errors import Refused
 from core.fold import fold
-from core.ids import GpuId, RunId
+from core.ids import GpuId, RunId, WaveId
 from core.patch import Change, Edit
 from core.policy import Ask, Cancel, Commit, Finish, Judge, Launch, Move, StopRun, plan
 from core.researcher import Idea, Plan
 from core.state import CURVE_POINTS, Run, State
 from core.tiers import tiers
 from core.verdict import Rules, reference
-from core.views import free, remaining, source_of
+from core.views import free, held, is_held, remaining, source_of
 
 STEPS = 3000
 CONSTANTS = ("DEPTH", "MATRIX_LR", "WARMDOWN_RATIO", "TOTAL_BATCH_SIZE")
@@ -125,21 +124,48 @@ class Wild:
         self.story.wait(self.dice.choice([1, 5, 10]))
         active = list(self.state.active)
         if self.has_operator and self.dice.random() < 0.1:
-            self.dice.choice([self.command, self.command, self.restart, self.fleet])()
+            self.dice.choice([self.command] * 4 + [self.restart, self.fleet, self.lose])()
         elif active:
             self.progress(self.state.runs[self.dice.choice(active)])
         elif self.state.pause is not None:
             self.story.tell(ev.ResearchResumed, by="ada")
         else:
-            assert any(gpu.held_by for gpu in self.state.gpus) or not self.state.gpus, "it stands still"
+            self.helps()
+
+    def helps(self) -> None:
+        """Nothing runs: there must be something that an operator, or the cluster, can do about it."""
+        state = self.state
+        if state.lost is not None:
+            self.story.tell(ev.ExecutorFound)
+        elif any(gpu.held_by for gpu in state.gpus) or not state.gpus:
             self.see(self.all_gpus)
+        else:
+            assert held(state), "it stands still"
+            self.story.order(commands.Approve(wave=held(state)[0]))
 
     def command(self) -> None:
-        name = self.dice.choice(list(self.state.experiments))
-        wishes = (commands.Veto(experiment=name), commands.Promote(experiment=name), commands.Pause())
-        wish: commands.Command = self.dice.choice(wishes)
-        with suppress(Refused):
-            self.story.facts += commands.decide(self.state, wish)
+        """Whatever comes to an operator's mind; `decide` says no in a sentence, and in no other way."""
+        state, dice = self.state, self.dice
+        name, by = dice.choice(list(state.experiments)), dice.choice(["ada", "bob"])
+        run = dice.choice([*state.active, *state.runs, RunId("e9-9")])
+        wishes: tuple[commands.Command, ...] = (
+            commands.Veto(experiment=name, by=by),
+            commands.Promote(experiment=name, by=by),
+            commands.Rerun(experiment=name, by=by),
+            commands.StopRun(run=run, by=by),
+            commands.Gate(on=dice.random() < 0.5, by=by),
+            commands.Approve(wave=dice.choice([*state.waves, WaveId("w0")]), by=by),
+            commands.Note(text="mind the depth", by=by),
+            commands.Undo(by=by),
+            commands.Pause(by=by),
+            commands.Resume(by=by),
+        )
+        wish = dice.choice(wishes)
+        if commands.refusal(state, wish):
+            with pytest.raises(Refused):
+                commands.decide(state, wish)
+        else:
+            self.story.order(wish, by)
 
     def restart(self) -> None:
         story = self.story
@@ -149,6 +175,10 @@ class Wild:
         for run in list(self.state.active):
             if self.dice.random() < 0.3:
                 story.tell(ev.RunEnded, run=run, outcome="lost", reason="no trace of it")
+
+    def lose(self) -> None:
+        self.story.tell(ev.ExecutorLost, reason="no route to the cluster")
+        assert plan(self.state, self.rules, self.story.at) == ()
 
     def fleet(self) -> None:
         there = self.dice.sample(self.all_gpus, self.dice.randint(0, len(self.all_gpus)))
@@ -195,7 +225,8 @@ def check(state: State, moves: tuple[Move, ...]) -> None:
             room[move.gpu_type] -= 1
             assert room[move.gpu_type] >= 0, "a GPU is booked twice"
             assert move.run not in state.runs
-            assert state.experiments[move.experiment].is_open or move.experiment in state.lineage
+            assert state.experiments[move.experiment].is_open or move.experiment in (*state.lineage, *state.reruns)
+            assert not is_held(state, move.experiment), "it waits for approval"
         if isinstance(move, Judge) and move.verdict == "kept":
             check_kept(state, move)
             assert not levels.are_two or (move.evidence and move.evidence.gpu_type in levels.validate)
@@ -220,3 +251,4 @@ def test_whatever_happens_the_campaign_goes_on_and_keeps_to_its_rules(block: int
                 break
             wild.happens()
         assert wild.state == fold(State(), wild.story.facts)
+        assert sum(wild.state.counts.values()) == sum(not e.is_open for e in wild.state.experiments.values()) - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from story import E0, Story
 
-from tui.chart import chart, limits, staircase, summary, ticks
+from tui.chart import chart, limits, staircase, summary
 
 
 def campaign() -> Story:
@@ -42,15 +42,6 @@ def test_a_disaster_does_not_squeeze_the_interesting_band() -> None:
     low, high = limits([2.3 + i * 0.01 for i in range(30)] + [9.0])
     assert 2.2 < low < 2.3
     assert high < 2.7
-
-
-@pytest.mark.parametrize("low", [0.9, 2.0, 0.0])
-@pytest.mark.parametrize("span", [0.0003, 0.7, 12.0, 900.0])
-def test_ticks_are_round_numbers_inside_the_range(low: float, span: float) -> None:
-    found = ticks(low, low + span)
-    assert 2 <= len(found) <= 7
-    assert low - 1e-9 <= found[0]
-    assert found[-1] <= low + span + 1e-9
 
 
 def test_the_staircase_follows_the_lineage() -> None:

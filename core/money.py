@@ -1,0 +1,25 @@
+"""What a session has cost, in US dollars: the time that its runs held GPUs at the prices of their types, and the model.
+
+Prices are the ones that hold now, for all of the session. A type without a price costs nothing. Pure.
+"""
+
+from __future__ import annotations
+
+from core.ledger import held
+from core.state import State
+
+HOUR_S = 3600.0
+
+
+def spent_usd(state: State, now: float) -> float | None:
+    """Up to `now`; None where neither a price is known nor a model was paid."""
+    if not state.prices and not state.model_usd:
+        return None
+    ended = sum(state.prices.get(kind, 0.0) * seconds for kind, seconds in state.held_s.items())
+    going_on = sum(state.prices.get(run.gpu_type, 0.0) * seconds for run, seconds in held(state, now))
+    return state.model_usd + (ended + going_on) / HOUR_S
+
+
+def usd_hour(state: State) -> float:
+    """What is spent per hour with the runs that hold GPUs now."""
+    return sum(state.prices.get(run.gpu_type, 0.0) for run, _ in held(state, state.at))

@@ -1,0 +1,36 @@
+"""What operators undid, stopped or let through, and what became of the executor: one sentence per fact. Pure."""
+
+from __future__ import annotations
+
+from core import events as ev
+
+
+def sentence(fact: ev.Fact) -> str:
+    """ "" for other facts. Names and reasons are as they were given: whoever shows them cleans them."""
+    match fact:
+        case ev.RerunRequested(experiment=name, by=by):
+            return f"{name} is run once more for {by}"
+        case ev.RerunWithdrawn(experiment=name, by=by):
+            return f"{name} is not run once more: undone by {by}"
+        case ev.RunStopRequested(run=run, by=by, reason=reason):
+            return f"{run} is stopped for {by}{f': {reason}' if reason else ''}"
+        case ev.VetoWithdrawn(experiment=name, by=by):
+            return f"{name} is open again: {by} took the veto back"
+        case ev.PromotionWithdrawn(experiment=name, by=by):
+            return f"{name} waits its turn: {by} took the promotion back"
+        case ev.NoteWithdrawn(by=by, text=text):
+            return f"note taken back by {by}: {text}"
+        case ev.GateSet(on=on, by=by):
+            return f"new waves {'wait for approval' if on else 'need no approval'} from now on ({by})"
+        case ev.WaveApproved(wave=wave, by=by):
+            return f"{wave} approved by {by}"
+        case ev.ApprovalWithdrawn(wave=wave, by=by):
+            return f"{wave} waits again: {by} took the approval back"
+        case ev.ExecutorLost(reason=reason):
+            return f"the executor cannot be reached: {reason}; nothing is decided until it can"
+        case ev.ExecutorFound():
+            return "the executor can be reached again"
+        case ev.PricesSet(gpu_usd_hour=prices):
+            shown = ", ".join(f"{kind} ${price:g}/h" for kind, price in prices.items())
+            return f"prices: {shown or 'none'}"
+    return ""

@@ -1,0 +1,183 @@
+"""The fleet screen: rows of GPUs, lines of types, queue and happenings."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from rooms import Room
+from story import E0, Story
+from tapes import crossed
+
+from core import events as ev
+from core.ids import GpuId, RunId
+from tui import gpus
+from tui.glyphs import ASCII, UNICODE
+from tui.memory import Memory
+from tui.moment import Moment
+from tui.paint import plain, width
+from tui.screens.diff import DiffScreen
+from tui.screens.fleet import FleetScreen, GpuTable
+
+HOSTILE = "[bold]x[/] \x1b[31mred \u202e漢字 \t\udcff " + "y" * 100_000
+
+
+def moment(story: Story, **fields: Any) -> Moment:
+    return Moment(state=story.state, now=story.at, mode="live", **fields)
+
+
+def shown(at: Moment, cells: int = 116) -> list[str]:
+    found = [gpus.row(at, gpu, cells, UNICODE) for gpu in at.state.gpus]
+    assert all(width(row) <= cells for row in found)
+    return [plain(row) for row in found]
+
+
+def mixed() -> Story:
+    story = Story(gpus=3, gpu_type="H100")
+    taken = (*story.gpus[:2], msgspec.structs.replace(story.gpus[2], held_by="bob"))
+    story.tell(ev.FleetSeen, gpus=taken)
+    run = story.start(E0)
+    story.progress(run, 4.0, 3.9)
+    return story
+
+
+def test_a_row_says_who_holds_the_gpu_and_how_far_it_is() -> None:
+    ours, free, others = shown(moment(mixed()))
+    for expected in ("H1000", "■ ours", "e0-1", "screen · first", "8 %", "2s", "train.py as found"):
+        assert expected in ours
+    assert "□ free" in free
+    assert "▪ held by bob" in others
+
+
+@pytest.mark.parametrize("cells", [36, 60, 76, 116, 196])
+def test_columns_line_up_with_their_heads_at_every_width(cells: int) -> None:
+    at = moment(mixed())
+    head = plain(gpus.head(cells))
+    ours = plain(gpus.row(at, at.state.gpus[0], cells, UNICODE))
+    assert head.index("run") == ours.index("e0-1")
+    assert len(head) <= cells
+
+
+def test_a_run_that_is_being_stopped_says_for_whom() -> None:
+    story = mixed()
+    story.tell(ev.RunStopRequested, run=RunId("e0-1"), by="ada")
+    assert "stopping: asked by ada" in shown(moment(story))[0]
+
+
+def test_types_say_tier_counts_and_cost() -> None:
+    story = mixed()
+    story.tell(ev.PricesSet, gpu_usd_hour={"H100": 3.6}).wait(1000)
+    first, last = (plain(line) for line in gpus.types(moment(story), 140, UNICODE))
+    for expected in ("H100", "1 ours", "1 others'", "1 free", "50 % busy", "$3.60/h"):
+        assert expected in first
+    assert last == "spent $1.00, $3.60 per hour now"
+
+
+def test_a_lost_executor_is_said_first() -> None:
+    story = mixed()
+    story.tell(ev.ExecutorLost, reason="timeout [red]").wait(180)
+    said = plain(gpus.types(moment(story), 140, UNICODE)[0])
+    assert "cannot be reached for 3m00s: timeout [red]. What is shown is old." in said
+
+
+def test_the_queue_shows_the_oldest_and_counts_the_rest() -> None:
+    story = Story(gpus=1)
+    for seed in range(9):
+        story.tell(ev.RunRequested, run=RunId(f"e0-{seed + 1}"), experiment=E0, gpu_type="cpu", seed=seed)
+    lines = [plain(line) for line in gpus.queue(moment(story), 60, 4, UNICODE)]
+    assert [line.split()[1] for line in lines[:3]] == ["e0-1", "e0-2", "e0-3"]
+    assert lines[3] == "… and 6 more runs"
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"mode": "loading"}, "Reading the session…"),
+        ({"mode": "starting"}, "The engine starts; its GPUs show here."),
+        ({"mode": "down"}, "No engine, so no GPUs to show."),
+        ({"mode": "live"}, "No GPU has been seen yet."),
+    ],
+)
+def test_an_empty_fleet_is_one_calm_sentence(fields: Any, sentence: str) -> None:
+    assert [plain(line) for line in gpus.types(Moment(**fields), 80, UNICODE)] == [sentence]
+    assert plain(gpus.queue(Moment(), 80, 4, UNICODE)[0]) == "No run waits for a GPU."
+    assert len(gpus.happened(Memory(), 80, 4, UNICODE)) == 1
+
+
+@pytest.mark.parametrize("cells", [30, 76, 140])
+def test_hostile_names_stay_in_their_columns(cells: int) -> None:
+    story = Story()
+    bad = ev.Gpu(GpuId(HOSTILE), HOSTILE[:50], held_by=HOSTILE)
+    story.tell(ev.FleetSeen, gpus=(bad, msgspec.structs.replace(bad, id=GpuId("b"), held_by="")))
+    at = moment(story)
+    memory = Memory()
+    memory.take([*story.facts, ev.ExecutorLost(at=0.0, reason=HOSTILE)])
+    for glyphs in (UNICODE, ASCII):
+        lines = [*(gpus.row(at, gpu, cells, glyphs) for gpu in at.state.gpus), *gpus.happened(memory, cells, 9, glyphs)]
+        for line in lines:
+            assert width(line) <= cells
+            assert plain(line).isprintable()
+
+
+def test_a_thousand_gpus_cost_little_per_look() -> None:
+    story = Story(gpus=1000, gpu_type="H100")
+    at = moment(story)
+    table = GpuTable()
+    table.keys(at)
+    begin = time.perf_counter()
+    for _ in range(20):
+        keys = table.keys(at)
+        for key in keys[:50]:
+            table.version(key, at)
+    assert (time.perf_counter() - begin) / 20 < 0.01
+
+
+def test_enter_on_a_gpu_opens_its_experiment() -> None:
+    app = Room(crossed())
+
+    async def drive() -> None:
+        async with app.run_test(size=(120, 40)) as pilot:
+            await pilot.pause()
+            await pilot.press("F")
+            await pilot.pause()
+            assert isinstance(app.screen, FleetScreen)
+            assert app.screen.query_one(GpuTable).key == "H1001"  # where the selected e6 runs
+            await pilot.press("j")
+            await pilot.pause()
+            assert app.moment.selected == "e7"
+            assert app.screen.query_one("#fleet-table").border_subtitle == "keys act on e7, running"
+            await pilot.press("enter")
+            await pilot.pause()
+            assert isinstance(app.screen, DiffScreen)
+
+    asyncio.run(drive())
+
+
+def hostile() -> Story:
+    story = Story()
+    story.tell(ev.NoteAdded, by=HOSTILE, text=HOSTILE)
+    story.tell(ev.WaveAsked, slots=2)
+    story.tell(ev.ResearchFailed, reason=HOSTILE)
+    story.tell(ev.FleetSeen, gpus=(*story.gpus, ev.Gpu(GpuId(HOSTILE), HOSTILE[:40], held_by=HOSTILE)))
+    story.tell(ev.ExecutorLost, reason=HOSTILE)
+    story.start(E0)
+    return story
+
+
+@pytest.mark.parametrize("size", [(20, 5), (80, 24), (200, 60)])
+def test_fleet_researcher_and_help_open_on_any_size_with_hostile_text(size: tuple[int, int]) -> None:
+    app = Room(hostile().facts)
+
+    async def drive() -> None:
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            for key in ("F", "R", "question_mark"):
+                await pilot.press(key, "j", "G", "pageup", "g")
+                app.show_now()
+                await pilot.resize_terminal(size[0] + 7, size[1] + 3)
+                await pilot.press("D")
+
+    asyncio.run(drive())

@@ -1,0 +1,67 @@
+"""Why an experiment stands where it stands, in words."""
+
+from __future__ import annotations
+
+import tapes
+from hostile import TEXT, check, told
+from moments import moment
+from story import E0, Story
+
+from core.commands import Promote, Veto
+from core.fold import fold
+from core.ids import ExperimentId
+from core.state import State
+from tui.paint import plain
+from tui.widgets.why import why_lines
+
+
+def said(state: State, name: str, cells: int = 80) -> str:
+    lines = why_lines(moment(state), state.experiments[ExperimentId(name)], cells)
+    return "\n".join(plain(line) for line in lines)
+
+
+def test_a_verdict_is_told_with_its_numbers() -> None:
+    state = fold(State(), tapes.simulated(1.0))
+    kept = next(each for each in state.experiments.values() if each.evidence is not None and each.status == "kept")
+    assert kept.evidence is not None
+    text = " ".join(said(state, kept.id).split())
+    assert f"{abs(kept.evidence.delta):.4f} better than {kept.evidence.against} on {kept.evidence.gpu_type}" in text
+    assert f"where {kept.evidence.needed:.2f} are needed" in text
+    assert all(run in text for run in kept.runs)
+
+
+def test_every_state_of_an_experiment_has_its_sentence() -> None:
+    state = fold(State(), tapes.crossed())
+    assert "Discarded: not shown to be better." in said(state, "e1")
+    assert "Crashed: it has no val_bpb." in said(state, "e3")
+    assert "Kept" in said(state, "e4")
+    assert "too slow" in said(state, "e5")
+    assert "1 run on the way" in said(state, "e6")
+    assert "waits for a GPU" in said(state, "e8")
+    assert "Where the session started." in said(state, "e0") or "baseline now" in said(state, "e0")
+
+
+def test_who_promoted_and_vetoed_stands_in_the_history() -> None:
+    story = Story().score(E0, 1.0)
+    first, second = story.wave({"DEPTH": "2"}, {"DEPTH": "8"})
+    story.order(Promote(experiment=first), by="ada").order(Veto(experiment=second, reason="no"), by="bob")
+    assert "promote by ada" in said(story.state, first)
+    assert "veto by bob" in said(story.state, second)
+
+
+def test_a_wave_that_waits_for_approval_says_so() -> None:
+    story = Story().score(E0, 1.0)
+    from core.commands import Gate
+
+    story.order(Gate(on=True))
+    (name,) = story.wave({"DEPTH": "2"})
+    assert "waits for your approval (y)" in said(story.state, name)
+
+
+def test_hostile_words_stay_lines_of_the_pane() -> None:
+    state = told().state
+    for name in state.experiments:
+        for cells in (24, 62, 120):
+            lines = why_lines(moment(state), state.experiments[name], cells)
+            check(lines, cells)
+    assert len(TEXT) > 100_000

@@ -1,0 +1,390 @@
+"""The control room: a full-screen window on a session. It follows a feed, shows moments, and sends commands.
+
+It owns no state of the session: closing it, or killing it, never stops the research. What keys do stands in
+`tui.actions`; what a screen shows, in `tui.screens`. The engine is another process (`tui.engine_process`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+from rich.text import Text
+from textual import events
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
+
+from core import events as ev
+from core import log
+from core.commands import Command
+from core.errors import AutoresearchError
+from core.feed import Feed, Update
+from core.ids import ExperimentId, WaveId
+from core.player import Player
+from core.state import State
+from tui.actions import ACTIONS, BY_ID, is_there, why_not
+from tui.keys import rebind
+from tui.looks import Looks, textual_theme
+from tui.memory import Memory
+from tui.messages import Marked, Opened, Selected, WaveChosen
+from tui.moment import Mode, Moment, Tape
+from tui.obedience import obey
+from tui.palette import Palette
+from tui.playing import press, seek
+from tui.safe import line
+from tui.screens import ROOMS
+from tui.screens.ask import Ahead, Confirm, Prompt
+from tui.screens.command import CommandLine
+from tui.screens.dashboard import Dashboard
+from tui.screens.experiments import ExperimentsScreen
+from tui.screens.jump import Jump, targets
+from tui.screens.room import Room
+from tui.terminal import COPY_LIMIT, copy_sequence, terminal
+from tui.wishes import question, wish
+
+FRAME_S = 0.1  # between two looks at what changed
+AT_ONCE_S = 0.05  # what is more than progress is shown at once, at most twenty times a second
+NEWS = 200  # facts that the ticker remembers
+
+
+class ControlRoom(App[int]):
+    TITLE = "autoresearch-tui"
+    CSS_PATH = Path(__file__).with_name("app.tcss")
+    ENABLE_COMMAND_PALETTE = False  # ours is an action of the table
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(",".join(action.keys), f"do('{action.id}')", action.label, id=action.id, show=False)
+        for action in ACTIONS
+    ]
+
+    def __init__(
+        self,
+        feed: Feed,
+        looks: dict[str, Looks],
+        *,
+        theme: str = "night",
+        keys: Mapping[str, str] | None = None,
+        vim: bool = False,
+        complaints: Sequence[str] = (),
+        workspace: str = "",
+        file: Path | None = None,
+        operator: str = "operator",
+        read_only: bool = False,
+        **app: Any,
+    ) -> None:
+        """`looks` by theme name; `keys` by action id; `complaints` are shown once.
+
+        `file`: the session's database, to see whether an engine holds it.
+        """
+        super().__init__(**app)
+        self.feed, self.file, self.all_looks = feed, file, looks
+        for each in looks.values():
+            self.register_theme(textual_theme(each.theme))
+        self.theme = theme if theme in looks else next(iter(looks))
+        self.set_class(self.looks.no_color, "-no-color")
+        self._complaints = complaints
+        self.keys = dict(keys or {})  # remapped ones, by action id
+        rebind(self._bindings, self.keys, vim=vim)
+        self.typed: list[str] = []  # behind ":"
+        self.farewell = ""  # said on the terminal after the screen is given back
+        self.memory = Memory()
+        self._news: deque[ev.Fact] = deque(maxlen=NEWS)
+        self._wave: WaveId | None = None  # chosen; None follows the latest
+        self._selected: ExperimentId | None = None  # chosen
+        self._alive = file is not None and log.is_held(file)
+        self._starting = False
+        self._dirty = True
+        self._shown_at = 0
+        self._drawn_at = 0.0
+        tape = _tape(feed) if isinstance(feed, Player) else None
+        self.moment = Moment(
+            workspace=line(workspace), operator=operator, read_only=read_only, tape=tape,
+            mode="playback" if tape else "loading",
+        )  # fmt: skip
+
+    @property
+    def looks(self) -> Looks:
+        return self.all_looks.get(self.theme) or next(iter(self.all_looks.values()))
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), *self.looks.line_filters()]
+
+    def on_mount(self) -> None:
+        self.push_screen(Dashboard())
+        for complaint in self._complaints:
+            self.complain(complaint)
+        self.run_worker(self._follow(), name="feed", exit_on_error=True)
+        self.set_interval(FRAME_S, self._show_changes, name="frames")
+        self.set_interval(1.0, self._check_engine, name="engine")
+
+    # --- following ---
+
+    async def _follow(self) -> None:
+        try:
+            async for update in self.feed.updates():
+                self._take(update)
+        except AutoresearchError as error:
+            self.exit(error.exit_code, message=str(error))
+
+    def _take(self, update: Update) -> None:
+        if update.jumped:
+            self._news.clear()
+            self.memory.forget()
+        self.memory.take(update.facts)
+        for fact in update.facts[-NEWS:]:
+            if not isinstance(fact, ev.RunProgressed | ev.Unknown):
+                self._news.append(fact)
+                if isinstance(fact, ev.CommandRefused) and fact.by == self.moment.operator and not update.loading:
+                    self.notify(line(fact.reason), severity="warning", markup=False)
+        self.moment = msgspec.structs.replace(self.moment, state=update.state, loading=update.loading)
+        self._dirty = True
+        if update.jumped or (update.loading is None and self._is_news(update)):
+            self.show_now()
+
+    def _is_news(self, update: Update) -> bool:
+        """A veto elsewhere is not to wait for a frame."""
+        is_time = time.monotonic() - self._drawn_at >= AT_ONCE_S
+        return is_time and any(not isinstance(fact, ev.RunProgressed) for fact in update.facts)
+
+    def _show_changes(self) -> None:
+        """Ten times a second: shows what changed, and the clock while something lives."""
+        second = int(time.time())
+        ticking = self.moment.mode in ("live", "starting") and second != self._shown_at
+        if self._dirty or ticking or (isinstance(self.feed, Player) and self.feed.playing):
+            self._shown_at = second
+            self.show_now(is_whole=self.moment.loading is None)
+
+    def show_now(self, *, is_whole: bool = True) -> None:
+        """`is_whole` false: only how far the reading is, which every pane would slow down."""
+        self._dirty, self._drawn_at = False, time.monotonic()
+        self.moment = self._look()
+        if self.screen_stack and isinstance(self.screen, Room):  # none is left while it ends
+            (self.screen.show if is_whole else self.screen.show_progress)(self.moment)
+
+    def _look(self) -> Moment:
+        state = self.moment.state
+        mode = self._mode(state)
+        wave = self._wave if self._wave in state.waves else next(reversed(state.waves), None)
+        return msgspec.structs.replace(
+            self.moment,
+            mode=mode,
+            now=time.time() if mode in ("live", "paused", "starting") and not state.simulated else state.at,
+            wave=wave,
+            selected=self._selection(state, wave),
+            news=tuple(self._news),
+            tape=_tape(self.feed) if isinstance(self.feed, Player) else None,
+        )
+
+    def _selection(self, state: State, wave: WaveId | None) -> ExperimentId | None:
+        """What was chosen; else it stays in the wave in view, so that nothing moves under the eye."""
+        if self._selected in state.experiments:
+            return self._selected
+        before = self.moment.selected
+        if before in state.experiments and wave and before in state.waves[wave].experiments:
+            return before
+        return _first(state, wave)
+
+    def _mode(self, state: State) -> Mode:
+        if isinstance(self.feed, Player):
+            return "playback"
+        if self.moment.loading is not None:
+            return "loading"
+        if self._starting:
+            return "starting"
+        if self._alive:
+            return "paused" if state.pause else "live"
+        return "down" if state.engine is not None or (state.last_stop and state.last_stop.exit_code) else "finished"
+
+    def _check_engine(self) -> None:
+        alive = self.file is not None and log.is_held(self.file)
+        if alive != self._alive:
+            self._alive, self._dirty = alive, True
+
+    # --- where the operator looks ---
+
+    def on_selected(self, message: Selected) -> None:
+        if message.experiment != self._selected:
+            self._selected = message.experiment
+            self.show_now()
+
+    def on_marked(self, message: Marked) -> None:
+        self.moment = msgspec.structs.replace(self.moment, marked=message.experiments)
+        self.show_now()
+
+    def on_wave_chosen(self, message: WaveChosen) -> None:
+        latest = next(reversed(self.moment.state.waves), None)
+        self._wave = None if message.wave == latest else message.wave
+        self._selected = None
+        self.show_now()
+
+    def on_opened(self, message: Opened) -> None:
+        self._selected = message.experiment
+        self.show_now()
+        self.call_later(self.action_do, "diff")
+
+    # --- actions ---
+
+    def on_key(self, event: events.Key) -> None:
+        """Keys typed right behind the one that opened a line of input belong to that line."""
+        if isinstance(self.screen, Ahead) and self.screen.type_ahead(event):
+            event.prevent_default()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "do" and isinstance(self.screen, Room):
+            return is_there(BY_ID[str(parameters[0])], self.moment)
+        return action != "do"
+
+    async def action_do(self, name: str) -> None:
+        action = BY_ID[name]
+        self.moment = self._look()
+        if reason := why_not(action, self.moment):
+            self.notify(line(reason), severity="warning", timeout=4, markup=False)
+        elif action.commands:
+            self.command(name, self.moment)
+        elif isinstance(self.feed, Player) and press(self.feed, name):
+            self.show_now()
+        elif not (isinstance(self.screen, Room) and self.screen.act(name)):
+            self._go(name)
+
+    def _go(self, name: str) -> None:
+        match name:
+            case "leave":
+                self.exit(0)
+            case "palette":
+                self.push_screen(Palette())
+            case "command":
+                self.push_screen(CommandLine(self.moment, list(self.all_looks), self.typed), self._obey)
+            case "jump":
+                self.push_screen(Jump(targets(self.screen)), lambda chosen: chosen.focus() if chosen else None)
+            case "seek":
+                hint = '"50%", "1h30m" since the beginning, "e42" or "w3"'
+                self.push_screen(Prompt("Go to", hint=hint), self.seek)
+            case "back" | "dashboard":
+                while len(self.screen_stack) > 2:
+                    self.pop_screen()
+                    if name == "back":
+                        break
+            case "wave_back" | "wave_on":
+                self._turn(1 if name == "wave_on" else -1)
+            case "filter":
+                self._enter(ExperimentsScreen, filtering=True)
+            case "suspend":
+                self.action_suspend_process()
+            case _ if name in ROOMS and not isinstance(self.screen, ROOMS[name]):
+                self._enter(ROOMS[name])
+            case _:
+                self.notify(f"{BY_ID[name].label}: nothing to do here.", timeout=2, markup=False)
+
+    def _enter(self, kind: type[Room], **given: Any) -> None:
+        """Back to the screen of that kind if one lies below, so that going to and fro piles up nothing."""
+        if not any(isinstance(screen, kind) for screen in self.screen_stack):
+            self.push_screen(kind(**given))
+            return
+        while not isinstance(self.screen, kind):
+            self.pop_screen()
+        if given:
+            self.screen.act("filter")
+
+    def _turn(self, by: int) -> None:
+        waves = list(self.moment.state.waves)
+        at = waves.index(self.moment.wave) + by if self.moment.wave in waves else 0
+        if 0 <= at < len(waves):
+            self.on_wave_chosen(WaveChosen(waves[at]))
+
+    async def _obey(self, said: str | None) -> None:
+        if said:
+            self.typed.append(said)
+            await obey(self, said)
+
+    def seek(self, said: str | None) -> None:
+        if said and isinstance(self.feed, Player) and (sentence := seek(self.feed, self.moment.state, said)):
+            self.notify(sentence, severity="warning", markup=False)
+
+    def command(self, name: str, moment: Moment, text: str = "") -> None:
+        """Asks what is to be asked, then sends. What was chosen before asking is what it is done to."""
+        if asked := question(name, moment):
+            verb = name.replace("_", " ")
+            self.push_screen(
+                Confirm(line(asked), verb), lambda yes: self._carry_out(name, moment, text) if yes else None
+            )
+        elif name == "steer" and not text:
+            self.push_screen(
+                Prompt("A note to the researcher"), lambda said: self._carry_out(name, moment, said) if said else None
+            )
+        else:
+            self._carry_out(name, moment, text)
+
+    def _carry_out(self, name: str, moment: Moment, text: str) -> None:
+        if name == "start_engine":
+            self.start_engine()
+            return
+        made = wish(name, moment, text)
+        if isinstance(made, str):
+            self.notify(made, severity="warning", markup=False)
+            return
+        for command in made:
+            self.send(command)
+
+    def send(self, command: Command) -> None:
+        try:
+            self.feed.dispatch(msgspec.structs.replace(command, at=time.time()))
+        except AutoresearchError as error:
+            self.notify(line(str(error)), severity="error", markup=False)
+            return
+        if not self._alive:
+            self.notify("No engine is running; this takes effect when one starts.", markup=False)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        sequence, whole = copy_sequence(text, terminal(os.environ, sys.stdout.encoding))
+        self._clipboard = text
+        if self._driver is not None:
+            self._driver.write(sequence)
+        if not whole:
+            self.notify(
+                f"Only the first {COPY_LIMIT:,} bytes: terminals take no more.", severity="warning", markup=False
+            )
+
+    def _fatal_error(self) -> None:
+        """A short account of our mistake; Textual's own prints all locals, which may be a whole session."""
+        told = "".join(traceback.format_exc(limit=-6))
+        self._exit_renderables.append(Text(f"{told}\nThe control room failed; research goes on. Open it again."))
+        self._close_messages_no_wait()
+
+    def start_engine(self) -> None:
+        """Overridden by who knows how (`tui.window`)."""
+
+    def is_starting(self, starting: bool) -> None:
+        self._starting = starting
+        self._check_engine()
+        self.show_now()
+
+    def complain(self, sentence: str) -> None:
+        self.notify(line(sentence), severity="error", timeout=10, markup=False)
+
+
+def _first(state: State, wave: WaveId | None) -> ExperimentId | None:
+    names = state.waves[wave].experiments if wave else ()
+    running = [name for name in names if name in state.open and state.experiments[name].runs]
+    return next(iter(running or names), None) or (state.baseline if state.baseline in state.experiments else None)
+
+
+def _tape(player: Player) -> Tape:
+    return Tape(
+        position=player.position,
+        length=player.length,
+        at=player.at,
+        begins=player.begins,
+        ends=player.ends,
+        playing=player.playing,
+        speed=player.speed,
+        idle_s=player.idle_s,
+        damaged=player.damaged,
+        note=player.note,
+    )

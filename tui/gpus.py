@@ -1,0 +1,211 @@
+"""The fleet in words: a row per GPU with who holds it, a line per type, what is queued, and what happened.
+
+Pure functions of a moment and a width; the cells of the dashboard's fleet pane are elsewhere (`tui.widgets.fleet`).
+"""
+
+from __future__ import annotations
+
+from core.events import Gpu
+from core.ids import GpuId, RunId
+from core.ledger import vacancy
+from core.money import spent_usd, usd_hour
+from core.state import Run, State
+from core.tiers import tiers
+from tui import numbers
+from tui.glyphs import Glyphs
+from tui.memory import Happening, Memory
+from tui.moment import Moment
+from tui.paint import Line, Span, line, width
+from tui.remembered import Remembered
+from tui.safe import fit
+from tui.safe import line as safe
+from tui.widgets.fleet_cells import running
+from tui.widgets.pieces import arranged, cut, piece
+
+BAR = 10  # cells
+HOUR_S = 3600.0
+_gpus: Remembered[dict[GpuId, Gpu]] = Remembered()
+_queue: Remembered[tuple[RunId, ...]] = Remembered()
+
+
+def gpus(state: State) -> dict[GpuId, Gpu]:
+    """By id, in the order of the fleet."""
+    return _gpus.get((state.gpus,), lambda: {gpu.id: gpu for gpu in state.gpus})
+
+
+def run_on(state: State, gpu: GpuId) -> Run | None:
+    name = running(state).get(gpu)
+    return state.runs[name] if name is not None else None
+
+
+def waiting(state: State) -> tuple[RunId, ...]:
+    """Runs that were requested and hold no GPU yet, the oldest first."""
+    parts = (state.active, state.runs)
+    return _queue.get(parts, lambda: tuple(name for name in state.active if state.runs[name].started_at is None))
+
+
+# --- a GPU ------------------------------------------------------------------------------------------------------------
+
+
+def columns(cells: int) -> dict[str, int]:
+    """Widths, by name; 0 for one that there is no room for. The title takes what is left."""
+    narrow, wide = cells < 100, cells >= 140
+    found = {
+        "gpu": 22 if wide else 12,
+        "type": 0 if narrow else 6,
+        "who": 6,
+        "run": 8,
+        "purpose": 0 if narrow else 20 if wide else 18,
+        "bar": 0 if cells < 70 else BAR + 1,
+        "share": 5,
+        "since": 7,
+    }
+    taken = sum(room + 1 for room in found.values() if room)
+    return {**found, "title": max(0, cells - taken)}
+
+
+def head(cells: int) -> Line:
+    wide = columns(cells)
+    names = {"gpu": "GPU", "type": "type", "who": "holder", "run": "run", "purpose": "for", "bar": "progress",
+             "share": "", "since": "since", "title": "experiment"}  # fmt: skip
+    right = ("share", "since")
+    spans = tuple(
+        (fit(names[name], room, align="right" if name in right else "left") + " ", "muted")
+        for name, room in wide.items()
+        if room
+    )
+    return cut((*spans[:-1], (spans[-1][0].rstrip(), "muted")), cells)
+
+
+def row(moment: Moment, gpu: Gpu, cells: int, glyphs: Glyphs) -> Line:
+    wide, run = columns(cells), run_on(moment.state, gpu.id)
+    start: list[Span] = [(fit(gpu.id, wide["gpu"]) + " ", "")]
+    if wide["type"]:
+        start.append((fit(gpu.type, wide["type"]) + " ", "muted"))
+    if run is None:
+        return (*start, *_not_ours(gpu, cells - width(start), glyphs))
+    ours = (fit(f"{glyphs.gpu_ours} ours", wide["who"]) + " ", "gpu-ours")
+    return cut((*start, ours, *_ours(moment, run, wide, glyphs)), cells)
+
+
+def _not_ours(gpu: Gpu, cells: int, glyphs: Glyphs) -> tuple[Span, ...]:
+    if gpu.held_by:
+        return ((fit(f"{glyphs.gpu_other} held by {safe(gpu.held_by, 60)}", cells), "gpu-other"),)
+    return ((fit(f"{glyphs.gpu_free} free", cells), "gpu-free"),)
+
+
+def _ours(moment: Moment, run: Run, wide: dict[str, int], glyphs: Glyphs) -> list[Span]:
+    state = moment.state
+    told, experiment = state.progress.get(run.id), state.experiments.get(run.experiment)
+    share = told.fraction if told is not None and told.fraction is not None else None
+    spans: list[Span] = [(fit(run.id, wide["run"]) + " ", "run-running")]
+    if wide["purpose"]:
+        spans.append((fit(f"{run.tier} {glyphs.dot} {run.purpose}", wide["purpose"]) + " ", "muted"))
+    if wide["bar"]:
+        spans += [*bar(share, BAR, glyphs), ("  ", "")]
+    far = numbers.share(share) if share is not None else "starts"[: wide["share"]]
+    since = numbers.duration(moment.now - run.started_at) if run.started_at is not None else ""
+    spans += [
+        (fit(far, wide["share"], align="right") + " ", ""),
+        (fit(since, wide["since"], align="right") + " ", "muted"),
+    ]
+    stopping = run.stopped_by or run.stopped
+    title = (
+        f"stopping: {safe(run.stopped or 'asked by ' + run.stopped_by, 200)}"
+        if stopping
+        else experiment.title
+        if experiment
+        else ""
+    )
+    return [*spans, (fit(title, wide["title"]), "warning" if stopping else "")]
+
+
+def bar(share: float | None, cells: int, glyphs: Glyphs) -> list[Span]:
+    """`share` 0 to 1 of `cells`; None: nothing known yet."""
+    full = round(max(0.0, min(1.0, share or 0.0)) * cells)
+    return [(glyphs.full * full, "run-running"), (glyphs.shade * (cells - full), "muted")]
+
+
+# --- types ------------------------------------------------------------------------------------------------------------
+
+
+def types(moment: Moment, cells: int, glyphs: Glyphs) -> list[Line]:
+    """One line per GPU type: tier, who holds how many, how busy, what it costs; then what all cost together."""
+    state = moment.state
+    if not state.gpus:
+        return [line((nothing(moment), "muted"))]
+    lines = [_type(state, kind, cells, glyphs) for kind, holder in state.holders.items() if holder.gpus]
+    if state.lost is not None:
+        since = numbers.duration(moment.now - state.lost.at)
+        said = f"{glyphs.warning} cannot be reached for {since}: {safe(state.lost.reason, 200)}. What is shown is old."
+        lines.insert(0, cut(line((said, "error bold")), cells))
+    if (spent := spent_usd(state, moment.now)) is not None:
+        cost = line(
+            (f"spent {numbers.usd(spent)}", "bold"), (f", {numbers.usd(usd_hour(state))} per hour now", "muted")
+        )
+        lines.append(cut(cost, cells))
+    return lines
+
+
+def _type(state: State, kind: str, cells: int, glyphs: Glyphs) -> Line:
+    holder, roles = state.holders[kind], tiers(state)
+    there, others, _, _ = vacancy([holder])
+    ours = min(holder.runs, holder.gpus)
+    role = " + ".join(name for name, of in (("screen", roles.screen), ("validate", roles.validate)) if kind in of)
+    busy = numbers.share(ours / (there - others)) if there > others else numbers.share(0)
+    hours = f"{state.held_s.get(kind, 0.0) / HOUR_S:,.1f} GPU-hours so far"
+    price = state.prices.get(kind)
+    pieces = [
+        piece(9, line((fit(kind, 10), "bold"))),
+        piece(5, line((fit(role, 17), "muted")), line((fit(role, 8), "muted"))),
+        piece(9, line((f"{glyphs.gpu_ours} {ours:>4,} ours", "gpu-ours"))),
+        piece(8, line((f"{glyphs.gpu_other} {others:>4,} others'", "gpu-other" if others else "muted"))),
+        piece(8, line((f"{glyphs.gpu_free} {max(0, there - ours - others):>4,} free", "gpu-free"))),
+        piece(7, line((f"{holder.queued:>3,} queued", "run-queued" if holder.queued else "muted")), ()),
+        piece(6, line((f"{busy:>5} busy", "")), ()),
+        piece(3, line((hours, "muted")), ()),
+        piece(4, line((f"{numbers.usd(price)}/h", "muted")), ()) if price else piece(1, ()),
+    ]
+    return arranged(pieces, cells)
+
+
+def nothing(moment: Moment) -> str:
+    match moment.mode:
+        case "loading":
+            return "Reading the session…"
+        case "starting":
+            return "The engine starts; its GPUs show here."
+        case "down" | "finished":
+            return "No engine, so no GPUs to show."
+    return "No GPU has been seen yet."
+
+
+# --- the queue and the happenings -------------------------------------------------------------------------------------
+
+
+def queue(moment: Moment, cells: int, height: int, glyphs: Glyphs) -> list[Line]:
+    state, names = moment.state, waiting(moment.state)
+    if not names:
+        return [line(("No run waits for a GPU.", "muted"))]
+    shown = names[: height - 1] if len(names) > height else names
+    lines = [_queued(moment, state.runs[name], cells, glyphs) for name in shown]
+    if left := len(names) - len(shown):
+        lines.append(line((f"{glyphs.ellipsis} and {numbers.count(left, 'more run')}", "muted")))
+    return lines
+
+
+def _queued(moment: Moment, run: Run, cells: int, glyphs: Glyphs) -> Line:
+    since = numbers.duration(moment.now - run.requested_at)
+    text = f"{glyphs.queued} {safe(run.id, 20)} for {safe(run.gpu_type, 20)}, {run.purpose}"
+    return line((fit(text, max(0, cells - 9)), "run-queued"), (fit(since, 9, align="right"), "muted"))
+
+
+def happened(memory: Memory, cells: int, height: int, glyphs: Glyphs) -> list[Line]:
+    """The latest last."""
+    if not memory.fleet:
+        return [line(("Nothing has happened to the fleet while this window looked.", "muted"))]
+    return [_happening(each, cells) for each in list(memory.fleet)[-height:]]
+
+
+def _happening(each: Happening, cells: int) -> Line:
+    return line((numbers.clock(each.at) + "  ", "muted"), (fit(each.text, max(0, cells - 10)), each.role))

@@ -1,0 +1,143 @@
+"""What a window remembers of the facts beyond the state: when the researcher was asked, what was rejected and why, what
+happened to the fleet.
+
+It fills as facts pass; a window that sought in a recording forgets, and then shows what the state alone says.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+from core import events as ev
+from core.ids import GpuId, WaveId
+
+FLEET = 200  # happenings that are kept
+FAILURES = 100
+REJECTED = 20  # per wave, with their reasons
+NAMED = 4  # GPUs named in one happening
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """How a wave came about."""
+
+    asked_at: float | None = None
+    slots: int = 0  # experiments that were asked for
+    rejected: tuple[ev.ProposalRejected, ...] = ()
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """Something that happened to the fleet; `text` may hold names from outside."""
+
+    at: float
+    text: str
+    role: str
+
+
+class Memory:
+    """`version` changes with everything that is worth drawing again."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self.version = getattr(self, "version", 0) + 1
+        self.answers: dict[WaveId, Answer] = {}
+        self.failures: deque[ev.ResearchFailed] = deque(maxlen=FAILURES)
+        self.fleet: deque[Happening] = deque(maxlen=FLEET)
+        self._asked: ev.WaveAsked | None = None
+        self._gpus: dict[GpuId, ev.Gpu] = {}
+        self._seen = False
+
+    def take(self, facts: Iterable[ev.Fact]) -> None:
+        for fact in facts:
+            if type(fact) in _WORTH:
+                self._remember(fact)
+
+    def _remember(self, fact: ev.Fact) -> None:
+        match fact:
+            case ev.WaveAsked():
+                self._asked = fact
+            case ev.WavePlanned():
+                self._planned(fact)
+            case ev.ProposalRejected():
+                self._rejected(fact)
+            case ev.ResearchFailed():
+                self._asked = None
+                self.failures.append(fact)
+                self.version += 1
+            case ev.FleetSeen():
+                self._fleet_seen(fact)
+            case ev.RunEnded(outcome="lost"):
+                self._happened(fact.at, f"run {fact.run} was lost: {fact.reason or 'nobody knows why'}", "error")
+            case ev.ExecutorLost():
+                self._happened(fact.at, f"the executor cannot be reached: {fact.reason}", "error")
+            case ev.ExecutorFound():
+                self._happened(fact.at, "the executor can be reached again", "success")
+            case ev.EngineStarted():
+                self._happened(fact.at, f"engine started on {fact.host} with {fact.executor}", "foreground")
+            case ev.EngineStopped():
+                role = "foreground" if fact.exit_code == 0 else "error"
+                self._happened(fact.at, f"engine stopped: {fact.reason}", role)
+
+    def _planned(self, fact: ev.WavePlanned) -> None:
+        asked, self._asked = self._asked, None
+        self.answers[fact.wave] = Answer(asked_at=asked.at if asked else None, slots=asked.slots if asked else 0)
+        self.version += 1
+
+    def _rejected(self, fact: ev.ProposalRejected) -> None:
+        found = self.answers.get(fact.wave, Answer())
+        self.answers[fact.wave] = msgspec.structs.replace(found, rejected=(*found.rejected, fact)[-REJECTED:])
+        self.version += 1
+
+    def _fleet_seen(self, fact: ev.FleetSeen) -> None:
+        now = {gpu.id: gpu for gpu in fact.gpus}
+        if not self._seen:
+            self._happened(fact.at, f"fleet found: {_counted(fact.gpus)}", "foreground")
+        else:
+            for text, role in changes(self._gpus, now):
+                self._happened(fact.at, text, role)
+        self._gpus, self._seen = now, True
+
+    def _happened(self, at: float, text: str, role: str) -> None:
+        self.fleet.append(Happening(at, text, role))
+        self.version += 1
+
+
+_WORTH = frozenset(
+    (
+        *(ev.WaveAsked, ev.WavePlanned, ev.ProposalRejected, ev.ResearchFailed, ev.FleetSeen, ev.RunEnded),
+        *(ev.ExecutorLost, ev.ExecutorFound, ev.EngineStarted, ev.EngineStopped),
+    )
+)
+
+
+def changes(before: dict[GpuId, ev.Gpu], now: dict[GpuId, ev.Gpu]) -> list[tuple[str, str]]:
+    """What is different, as sentences with roles: GPUs that came, that went, that others took and gave back."""
+    came = [gpu for name, gpu in now.items() if name not in before]
+    went = [gpu for name, gpu in before.items() if name not in now]
+    both = [(before[name], gpu) for name, gpu in now.items() if name in before and before[name] != gpu]
+    taken = [gpu for old, gpu in both if gpu.held_by and gpu.held_by != old.held_by]
+    given = [gpu for old, gpu in both if old.held_by and not gpu.held_by]
+    found = []
+    for gpus, what, role in ((came, "came", "success"), (went, "went", "error"), (given, "free again", "gpu-free")):
+        if gpus:
+            found.append((f"{_named(gpus)} {what}", role))
+    holders = dict.fromkeys(gpu.held_by for gpu in taken)
+    return found + [
+        (f"{_named([g for g in taken if g.held_by == who])} taken by {who}", "gpu-other") for who in holders
+    ]
+
+
+def _named(gpus: list[ev.Gpu]) -> str:
+    names = ", ".join(gpu.id for gpu in gpus[:NAMED])
+    return f"{names} and {len(gpus) - NAMED:,} more" if len(gpus) > NAMED else names
+
+
+def _counted(gpus: Iterable[ev.Gpu]) -> str:
+    counts: dict[str, int] = {}
+    for gpu in gpus:
+        counts[gpu.type] = counts.get(gpu.type, 0) + 1
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items()) or "no GPU"

@@ -1,0 +1,67 @@
+"""The dashboard: fleet, wave, chart, detail and ticker on one screen.
+
+Where the screen is small, chart and detail take turns; `z` gives the focused pane all of it.
+"""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+
+from tui.screens.room import Room
+from tui.widgets.chart import ChartPane
+from tui.widgets.detail import DetailPane
+from tui.widgets.fleet import FleetPane
+from tui.widgets.grid import WavePane
+from tui.widgets.ticker import TickerPane
+
+PANES = ("fleet", "wave", "chart", "detail", "ticker")
+
+
+class Dashboard(Room):
+    def compose_body(self) -> ComposeResult:
+        with Horizontal(id="body"):
+            with Vertical(id="left"):
+                yield FleetPane(id="fleet")
+                yield WavePane(id="wave")
+            with Vertical(id="right"):
+                yield ChartPane(id="chart")
+                yield DetailPane(id="detail")
+        yield TickerPane(id="ticker")
+
+    def on_mount(self) -> None:
+        for number, name in enumerate(PANES, start=1):
+            self.query_one(f"#{name}").border_subtitle = str(number)
+        self.query_one("#wave").focus()
+
+    def act(self, action: str) -> bool:
+        match action:
+            case "pane_1" | "pane_2" | "pane_3" | "pane_4" | "pane_5":
+                self._turn_to(PANES[int(action[-1]) - 1])
+            case "next_pane":
+                self.focus_next("#fleet, #wave, #chart, #detail, #ticker")
+            case "axis":
+                self.query_one(ChartPane).toggle_axis()
+            case "zoom":
+                self._zoom()
+            case "back" if self.maximized is not None:
+                self.minimize()
+            case _:
+                return False
+        return True
+
+    def _turn_to(self, name: str) -> None:
+        """On a small screen chart and detail share a place: the one asked for comes to the front."""
+        if name == "detail" and isinstance(self.focused, DetailPane):
+            self.focused.turn(1)
+        if name in ("chart", "detail"):
+            self.set_class(name == "detail", "-detail")
+        self.query_one(f"#{name}").focus()
+        self.call_after_refresh(lambda: self.show(self.control.moment))
+
+    def _zoom(self) -> None:
+        if self.maximized is not None:
+            self.minimize()
+        elif self.focused is not None:
+            self.maximize(self.focused)
+        self.call_after_refresh(lambda: self.show(self.control.moment))

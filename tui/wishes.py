@@ -1,0 +1,75 @@
+"""Which command of the core an action stands for, given what is selected. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core import commands as c
+from core import views
+from core.ids import ExperimentId
+from tui.moment import Moment
+
+NOTHING_SELECTED = "No experiment is selected."
+
+
+def wish(action: str, moment: Moment, text: str = "") -> tuple[c.Command, ...] | str:
+    """The commands, one per marked experiment; or a sentence why there is none. `text`: a reason or a note."""
+    by: dict[str, Any] = {"by": moment.operator, "at": moment.now}
+    match action:
+        case "veto":
+            return _each(moment, lambda name: c.Veto(experiment=name, reason=text, **by))
+        case "promote":
+            return _each(moment, lambda name: c.Promote(experiment=name, reason=text, **by))
+        case "rerun":
+            return _each(moment, lambda name: c.Rerun(experiment=name, **by))
+        case "stop_run":
+            run = moment.run
+            if run is None or run not in moment.state.active:
+                return f"{moment.selected} is not running." if moment.selected else NOTHING_SELECTED
+            return (c.StopRun(run=run, reason=text, **by),)
+        case "pause":
+            return (c.Resume(**by),) if moment.state.pause else (c.Pause(reason=text, **by),)
+        case "steer":
+            return (c.Note(text=text, **by),)
+        case "gate":
+            return (c.Gate(on=not moment.state.gate, **by),)
+        case "approve":
+            held = views.held(moment.state)
+            return (c.Approve(wave=held[0], **by),) if held else "No wave waits for approval."
+        case "undo":
+            return (c.Undo(**by),)
+        case "stop_engine":
+            return (c.Stop(**by),)
+    raise KeyError(action)
+
+
+def _each(moment: Moment, make: Any) -> tuple[c.Command, ...] | str:
+    names: tuple[ExperimentId, ...] = tuple(sorted(moment.marked)) or ((moment.selected,) if moment.selected else ())
+    return tuple(make(name) for name in names) if names else NOTHING_SELECTED
+
+
+def question(action: str, moment: Moment) -> str:
+    """What is asked before it is done; "" where nothing would be lost. "Veto e42? 3m10s on an H100 spent." """
+    if action == "stop_engine":
+        running = len(moment.state.active)
+        return (
+            f"Stop the engine? {running} running job{'s' * (running != 1)} finish first."
+            if running
+            else "Stop the engine?"
+        )
+    if action not in ("veto", "stop_run"):
+        return ""
+    if len(moment.marked) > 1:
+        return f"Veto {len(moment.marked)} experiments?" if action == "veto" else ""
+    spent = _spent(moment)
+    verb = "Veto" if action == "veto" else "Stop the run of"
+    return f"{verb} {moment.selected}? {spent}" if spent else ""
+
+
+def _spent(moment: Moment) -> str:
+    from tui.numbers import duration
+
+    run = moment.state.runs.get(moment.run) if moment.run else None
+    if run is None or run.id not in moment.state.active or run.started_at is None:
+        return ""
+    return f"{duration(moment.now - run.started_at)} on {run.gpu_type} spent."
