@@ -20,6 +20,8 @@ SEEDS ?= 20
 
 bench: .venv/test  ## print the figures of this machine as tables; the simulated ones take about half an hour
 	$(BIN)/python -m tests.bench
+	$(BIN)/python tests/bench_chart.py
+	$(BIN)/python tests/bench_window.py
 	$(BIN)/python tests/bench_campaign.py $(SEEDS)
 	$(BIN)/python tests/bench_verdicts.py $(SEEDS)
 	$(BIN)/python -m tests.compare --surfaces --seeds $(SEEDS)

@@ -18,7 +18,7 @@ from core import commands, policy, waves
 from core import events as ev
 from core import executor as seen
 from core.clock import Clock, SystemClock
-from core.errors import AutoresearchError, LogError, NothingRuns, PatchError, ResearcherFailed, plain
+from core.errors import AutoresearchError, LogError, NothingRuns, PatchError, ResearcherFailed
 from core.executor import Executor, Job
 from core.fold import fold
 from core.ids import ExperimentId, RunId
@@ -29,12 +29,13 @@ from core.keeping import keep
 from core.log import Log
 from core.looks import next_look
 from core.noted import Sight, decided, reached, sighted
+from core.obeying import SIGNALS
+from core.refusals import plain, refusal
 from core.researcher import Researcher
 from core.state import State
 from core.views import source_of
 from core.workspace import Workspace
 
-SIGNALS = {1: "a closed terminal", 2: "Ctrl-C", 15: "SIGTERM"}
 COMMAND_POLL_S = 0.025
 BEAT_S = 1.0
 LOOK_EVERY_S = 15.0  # while runs progress and nothing else happens
@@ -136,7 +137,8 @@ class Engine:
         """Says why in the log, and stops what runs if that is wanted."""
         if isinstance(error, AutoresearchError):
             if self._invocation.on_exit == "stop":
-                await asyncio.gather(*(self._executor.cancel(run) for run in self.state.active))
+                stopping = (self._executor.cancel(run) for run in self.state.active)
+                await asyncio.gather(*stopping, return_exceptions=True)  # what broke may break them too
             if not isinstance(error, LogError):
                 self._finish(str(error), error.exit_code)
 
@@ -238,8 +240,12 @@ class Engine:
             source = source_of(self.state, run.experiment)
             job = Job(run=name, source=source, seed=run.seed, gpu_type=run.gpu_type)
             await self._executor.launch(job)
-        except (PatchError, OSError) as error:
+        except PatchError as error:
             self._end(seen.Ended(run=name, at=self._now(), outcome="crashed", reason=str(error)))
+        except OSError as error:  # it did not run, so it says nothing of the experiment
+            if told := refusal(error):
+                raise told from error
+            self._end(seen.Ended(run=name, at=self._now(), outcome="lost", reason=f"it could not be launched: {error}"))
 
     def _cancel(self, run: RunId, *why: asyncio.Future[None]) -> bool:
         if run not in self._cancelling:

@@ -65,12 +65,3 @@ class DesignError(AutoresearchError):
 
 class Refused(AutoresearchError):  # noqa: N818
     exit_code = 1
-
-
-def plain(group: BaseExceptionGroup) -> BaseException:
-    """Our own error out of a group, which reads as a sentence; the whole group if it holds anything else."""
-    error: BaseException | None
-    error, rest = group.split(AutoresearchError)
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return group if rest is not None or error is None else error

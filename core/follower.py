@@ -16,6 +16,7 @@ from pathlib import Path
 from core import log
 from core.collector import no_collection
 from core.commands import Command
+from core.errors import LogError
 from core.events import Fact, decode_many
 from core.feed import Update
 from core.fold import fold
@@ -45,7 +46,16 @@ class Follower:
         """`updates` ends once it has yielded what is in the log."""
         self._finishing = True
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the file that was read is there no more."""
+        return self.state.seq > 0 and self.place() is None
+
     def dispatch(self, command: Command) -> int:
+        if self.is_gone:
+            raise LogError(
+                f"{self.path} is gone: it was removed or moved away while it was watched. Put it back first."
+            )
         self._stirred = time.monotonic()
         return log.send(self.path, command)
 

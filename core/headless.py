@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -25,6 +25,7 @@ Say = Callable[[str], None]
 
 PROGRESS_EVERY_S = 10.0
 AT_ONCE = 500  # facts
+REMIND_EVERY_S = 60.0
 
 
 async def show(updates: AsyncIterator[Update], say: Say, *, state: State | None = None) -> State:
@@ -70,6 +71,22 @@ def _say_json(state: State, facts: list[ev.Fact], say: Say, *, version: str) -> 
         say(ev.encode(fact).decode())
 
 
+async def _remind(follower: Follower, say: Say) -> None:
+    """While research is paused: at the start, and now and then, says who paused it and what goes on with it."""
+    while True:
+        if text := waiting(follower.state):
+            say(f"{_clock(follower.state.at)}  {text}")
+        await asyncio.sleep(REMIND_EVERY_S)
+
+
+def waiting(state: State) -> str:
+    """Why nothing new is started although nothing is wrong; "" where it is not paused."""
+    if state.pause is None:
+        return ""
+    why = f" ({state.pause.reason})" if state.pause.reason else ""
+    return clean(f"paused by {state.pause.by} since {_clock(state.pause.at)}{why}: `autoresearch-tui resume` goes on")
+
+
 def _clock(at: float) -> str:
     try:
         return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
@@ -77,19 +94,32 @@ def _clock(at: float) -> str:
         return "--:--:--"
 
 
-async def run(path: Path, loaded: Loaded, version: str, say: Say, *, as_json: bool = False) -> tuple[Stopped, State]:
+async def run(
+    path: Path,
+    loaded: Loaded,
+    version: str,
+    say: Say,
+    *,
+    as_json: bool = False,
+    executors: Mapping[str, session.Maker] = {},
+) -> tuple[Stopped, State]:
     """Runs the engine of `path` in the foreground and prints what it records. Raises AutoresearchError."""
     windows: list[tuple[Follower, asyncio.Task[State]]] = []
+    reminders: list[asyncio.Task[None]] = []
 
     def started(file: Path, state: State) -> None:
         follower = Follower(file) if as_json else Follower(file, state)
         updates = follower.updates()
         window = show_json(updates, say, version=version) if as_json else show(updates, say, state=state)
         windows.append((follower, asyncio.create_task(window, name="window")))
+        if not as_json:
+            reminders.append(asyncio.create_task(_remind(follower, say), name="reminder"))
 
     try:
-        stopped = await session.research(path, loaded, version, started=started)
+        stopped = await session.research(path, loaded, version, executors=executors, started=started)
     finally:
+        for reminder in reminders:
+            reminder.cancel()
         for follower, _ in windows:
             follower.finish()
         seen = await asyncio.gather(*(window for _, window in windows), return_exceptions=True)

@@ -70,11 +70,22 @@ def create(path: Path) -> None:
 
 @contextmanager
 def _connected(path: Path) -> Iterator[sqlite3.Connection]:
-    db = sqlite3.connect(path, timeout=5, isolation_level=None)
+    name = _as_it_lies(path)
+    db = sqlite3.connect(name or path, timeout=5, isolation_level=None, uri=bool(name))
     try:
         yield db
     finally:
         db.close()
+
+
+def _as_it_lies(path: Path) -> str:
+    """The address of a file that nobody can change, such as on a read-only file system; "" for any other.
+
+    SQLite makes a file beside a WAL database even to read it. Where there is a -wal already, it belongs to the facts.
+    """
+    if os.access(path.parent, os.W_OK) or path.with_name(f"{path.name}-wal").exists():
+        return ""
+    return f"{path.absolute().as_uri()}?mode=ro&immutable=1"
 
 
 @contextmanager
@@ -103,6 +114,8 @@ def check(path: Path, db: sqlite3.Connection) -> None:
 
 
 def damaged(path: Path, error: Exception) -> LogError:
+    if isinstance(error, sqlite3.OperationalError) and not os.access(path.parent, os.W_OK):
+        return LogError(f"Cannot use {path}: nothing can be written there ({error}). Copy its folder elsewhere first.")
     if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
         return LogError(f"Cannot use {path}: {error}. Check permissions and free space, then try again.")
     return LogError(
@@ -122,6 +135,13 @@ def read_after(db: sqlite3.Connection, seq: int, *, chunk: int = 20_000) -> Iter
     while rows := db.execute("select body from events where seq > ? order by seq limit ?", (seq, chunk)).fetchall():
         yield from events.decode_many([body for (body,) in rows])
         seq += len(rows)
+
+
+def first(path: Path) -> events.Fact | None:
+    """How the session began; None while it has not. Raises LogError."""
+    with opened(path) as db:
+        row = db.execute("select body from events where seq = 1").fetchone()
+        return events.decode(row[0]) if row else None
 
 
 # --- commands and signs of life, from windows -------------------------------------------------------------------------
@@ -235,11 +255,14 @@ class Log:
         self._kick.set()
 
     async def commands(self) -> list[tuple[int, bytes]]:
-        """Unanswered commands, oldest first."""
+        """Unanswered commands, oldest first. Raises LogError."""
         query = "select number, body from commands where answer is null order by number"
         handed = {number for _, number in self._answers}
-        async with self._db.execute(query) as rows:
-            return [(number, body) async for number, body in rows if number not in handed]
+        try:
+            async with self._db.execute(query) as rows:
+                return [(number, body) async for number, body in rows if number not in handed]
+        except sqlite3.Error as error:
+            raise damaged(self.path, error) from error
 
     def beat(self, now: float) -> None:
         """Leaves a sign of life with the next commit. Raises LogError if the file is not there any more."""
@@ -295,8 +318,10 @@ class Log:
                 done.set_result(None)
 
     def _given_up(self, error: Exception) -> LogError:
+        is_full = isinstance(error, sqlite3.Error) and error.sqlite_errorcode == sqlite3.SQLITE_FULL
         return LogError(
-            f"The session cannot be written to {self.path}: {error}. Free some space or check the disk, then start "
+            f"{'The disk is full: the' if is_full else 'The'} session cannot be written to {self.path}: {error}. "
+            f"Free some space or check the disk, then start "
             f"again; what was recorded is safe, {len(self._pending)} fact(s) of the last seconds are not."
         )
 

@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from core import events as ev
 from core.commands import Command
 from core.errors import Refused
 from core.feed import Update
@@ -47,6 +48,7 @@ class Player:
         self._head = 0.0  # playing time, as of `_since`
         self._since = time.monotonic()
         self._wish: int | None = None  # a position that somebody seeks
+        self._goal = 0.0  # playing time that was asked for, where it lies behind that position
         self._wake = asyncio.Event()
 
     # --- what it knows ---
@@ -94,6 +96,11 @@ class Player:
         if self._wish is not None or position == self.length:
             return latest
         return min(latest + max(0.0, self._now() - self._clock[position - 1]), self._tape.times[position])
+
+    @property
+    def end(self) -> State:
+        """What it comes to: knows all experiments and waves of the tape, wherever it plays."""
+        return self._tape.end
 
     @property
     def note(self) -> str:
@@ -150,12 +157,13 @@ class Player:
     def seek(self, position: int) -> None:
         """To right after the first `position` facts. Seeking before the tape is loaded does nothing."""
         if self.is_loaded:
-            self._wish = min(max(0, position), self.length)
+            self._wish, self._goal = min(max(0, position), self.length), 0.0
             self._wake.set()
 
     def seek_share(self, share: float) -> None:
-        """To a share of the playing time, 0 to 1: the inverse of `share`."""
+        """To a share of the playing time, 0 to 1, also between two facts: the inverse of `share`."""
         self.seek(self.place(share))
+        self._goal = min(max(0.0, share), 1.0) * self.whole_s
 
     def place(self, share: float) -> int:
         """The position at a share of the playing time, 0 to 1."""
@@ -176,6 +184,10 @@ class Player:
         """Pauses, and goes to right after the next event, verdict on an experiment, planned wave, or kept change."""
         self.pause()
         self.seek(self._tape.next_mark(kind, self.position, back=back))
+
+    def lately(self, count: int) -> list[ev.Fact]:
+        """The latest facts that are folded, `count` at most."""
+        return self._tape.facts(max(0, self.state.seq - count), self.state.seq)
 
     def dispatch(self, command: Command) -> int:
         raise Refused("This is a recording: it can be watched, not changed.")
@@ -241,9 +253,10 @@ class Player:
             self.state = self._tape.state_at(position, near)
         else:
             self.state = await asyncio.to_thread(self._tape.state_at, position, near)
+        self._settle()
         if self._wish == position:
             self._wish = None
-        self._settle()
+            self._head = max(self._head, self._goal)
         return Update((), self.state, jumped=True)
 
     async def _due(self) -> bool:

@@ -113,7 +113,7 @@ class Recording:
                         yield block
         except FileNotFoundError as error:
             raise RecordingError(f"There is no recording {self.path}.") from error
-        except (OSError, zlib.error) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise RecordingError(f"Cannot read {self.path}: {error}.") from error
 
     def _rows(self) -> Iterator[list[bytes]]:
@@ -145,6 +145,8 @@ class Recording:
         try:
             while len(lines) < BLOCK and (line := next(file, None)) is not None:
                 lines.append(line)
+        except EOFError:
+            self._ended = "The recording ends early: the file was cut off."
         except (OSError, zlib.error) as error:
             self._ended = f"The rest cannot be read ({error})."
         return lines
@@ -175,16 +177,19 @@ class Recording:
 
 
 def _unpacked(raw: BinaryIO) -> Iterator[bytes]:
-    """The lines of a .gz file, as far as it goes: it may be cut off or broken."""
-    unpack, rest = zlib.decompressobj(GZIP), b""
+    """The lines of a .gz file, as far as it goes; then EOFError if it was cut off, zlib.error if it is broken."""
+    unpack, rest, is_whole = zlib.decompressobj(GZIP), b"", False
     while piece := raw.read(PIECE):
         while piece:
             *lines, rest = (rest + unpack.decompress(piece)).split(b"\n")
             yield from (line + b"\n" for line in lines)
             piece = unpack.unused_data.lstrip(b"\0")  # what another packer appended
-            unpack = zlib.decompressobj(GZIP) if unpack.eof else unpack
+            is_whole = unpack.eof
+            unpack = zlib.decompressobj(GZIP) if is_whole else unpack
     if rest:
         yield rest
+    if not is_whole:
+        raise EOFError("it was cut off")
 
 
 def _is_fact(fact: events.Fact) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from core.events import Evidence
+from core.known import Known
 from core.merging import is_free
 from core.state import Experiment, State
 from core.tiers import agreement
@@ -34,6 +35,13 @@ class Lead(msgspec.Struct, frozen=True):
 
 def lead(state: State, rules: Rules) -> Lead | None:
     """None while no open cell of a design has been measured beside the baseline."""
+    return _leads("", (state, rules), lambda: _best(state, rules))
+
+
+_leads = Known[Lead | None](1)
+
+
+def _best(state: State, rules: Rules) -> Lead | None:
     cells = (state.experiments[name] for name in state.open)
     found = (standing(state, cell, rules) for cell in cells if cell.runs and not is_free(state, cell))
     return min((_lead(each) for each in found if each is not None), key=lambda each: each.value, default=None)

@@ -9,7 +9,6 @@ import asyncio
 import ctypes
 import hashlib
 import secrets
-import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -21,7 +20,7 @@ import msgspec
 from core import log as logs
 from core import results, simulated
 from core.clock import Clock, SystemClock
-from core.engine import SIGNALS, Engine, Invocation, Stopped
+from core.engine import Engine, Invocation, Stopped
 from core.errors import LogError, SettingsError
 from core.events import PricesSet, ResultImported, SessionStarted, TiersSet
 from core.executor import Executor
@@ -29,6 +28,7 @@ from core.fold import fold
 from core.ids import BASELINE, SessionId
 from core.knobs import find
 from core.log import Log
+from core.obeying import obeying
 from core.researcher import Researcher
 from core.settings import Loaded, Settings
 from core.state import State
@@ -39,20 +39,27 @@ from core.workspace import Workspace
 EXECUTORS = ("local", simulated.EXECUTOR)
 RESEARCHERS = ("designed", "random", "greedy")
 LIMITS = ("max_hours", "max_experiments", "target_bpb", "max_usd")
+Maker = Callable[[Workspace, State, Settings, Clock, SessionId], Executor]
 DEFAULT_BUDGET_S = 300.0  # where neither settings nor prepare.py say
 WARM_MODULES = ("torch", "numpy")
 
 
 async def research(
-    path: Path, loaded: Loaded, version: str, *, started: Callable[[Path, State], None] = lambda *_: None
+    path: Path,
+    loaded: Loaded,
+    version: str,
+    *,
+    executors: Mapping[str, Maker] = {},
+    started: Callable[[Path, State], None] = lambda *_: None,
 ) -> Stopped:
     """Runs this workspace's session until it ends; `started` gets its file and its state so far.
 
-    Raises AutoresearchError; its exit code says which kind.
+    `executors`: by name, those that the core does not know. Raises AutoresearchError; its exit code says which kind.
     """
     settings = loaded.settings
-    if settings.executor not in EXECUTORS:
-        raise SettingsError(f"There is no executor {settings.executor!r}; choose one of: {', '.join(EXECUTORS)}.")
+    known = (*EXECUTORS, *executors)
+    if settings.executor not in known:
+        raise SettingsError(f"There is no executor {settings.executor!r}; choose one of: {', '.join(known)}.")
     if settings.researcher not in RESEARCHERS:
         raise SettingsError(f"There is no researcher {settings.researcher!r}; choose one of: {', '.join(RESEARCHERS)}.")
     workspace = Workspace.open(path)
@@ -66,8 +73,11 @@ async def research(
             simulated.check(state, settings, file)
             workspace.check_prepare(state.prepare_digest or workspace.prepare_digest())
             clock = simulated.clock_for(settings, state)
-            async with _executor(workspace, state, settings, clock) as executor:
-                opening = _opening(workspace, state, settings, version, clock)
+            session = state.session or new_session(clock)
+            make = executors.get(settings.executor)
+            parts = (workspace, state, settings, clock)
+            async with make(*parts, session) if make else _executor(*parts) as executor:
+                opening = _opening(workspace, state, settings, version, clock, session)
                 engine = Engine(
                     workspace=workspace,
                     log=log,
@@ -83,16 +93,11 @@ async def research(
 
 
 async def _until_stopped(engine: Engine, state: State, opening: SessionStarted | None, workspace: Workspace) -> Stopped:
-    loop = asyncio.get_running_loop()
-    numbers = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]  # nohup means it
-    for number in numbers:
-        loop.add_signal_handler(number, engine.interrupt, number)
-    try:
-        return await engine.run(state, opening)
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
-        write_results(workspace, engine.state)
+    with obeying(asyncio.get_running_loop(), engine.interrupt):
+        try:
+            return await engine.run(state, opening)
+        finally:
+            write_results(workspace, engine.state)
 
 
 def hide_memory() -> None:
@@ -120,21 +125,28 @@ def record(workspace: Workspace, facts: Iterable[ResultImported], settings: Sett
 # --- the parts --------------------------------------------------------------------------------------------------------
 
 
+def new_session(clock: Clock) -> SessionId:
+    return SessionId(f"{_day(clock.now())}-{secrets.token_hex(3)}")
+
+
+def _day(now: float) -> str:
+    return datetime.fromtimestamp(now, UTC).date().isoformat()
+
+
 def _opening(
-    workspace: Workspace, state: State, settings: Settings, version: str, clock: Clock
+    workspace: Workspace, state: State, settings: Settings, version: str, clock: Clock, session: SessionId | None = None
 ) -> SessionStarted | None:
-    """The first fact of a new session; None if there is one to go on with."""
+    """The first fact of a new session, called `session`; None if there is one to go on with."""
     if state.session:
         return None
     if state.seq:
         raise LogError(f"{workspace.state / logs.FILE} has no beginning; move it away and start again.")
     now = clock.now()
-    day = datetime.fromtimestamp(now, UTC).date().isoformat()
     imagined = simulated.is_simulated(settings)
     return SessionStarted(
         at=now,
-        session=SessionId(f"{day}-{secrets.token_hex(3)}"),
-        branch=workspace.start_branch(day, prefix="simulated" if imagined else "autoresearch"),
+        session=session or new_session(clock),
+        branch=workspace.start_branch(_day(now), prefix="simulated" if imagined else "autoresearch"),
         commit=workspace.head(),
         source=workspace.train_source(),
         prepare_digest=workspace.prepare_digest(),

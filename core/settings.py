@@ -46,7 +46,7 @@ _Inside = Annotated[str, Meta(pattern=r"^(?!/)(?!(.*/)?\.\.(/|$)).+$")]
 Folders = Annotated[tuple[_Inside, ...], Meta(description='a list of folders inside the workspace, like ["data"]')]
 _Constant = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z_0-9]*$")]
 Constants = Annotated[tuple[_Constant, ...], Meta(description='a list of constants of train.py, like ["MATRIX_LR"]')]
-_Type = Annotated[str, Meta(pattern=r"^[A-Za-z][\w.-]*$")]
+_Type = Annotated[str, Meta(pattern=r"^[A-Za-z]([\w. -]*[\w.-])?$")]
 Types = Annotated[tuple[_Type, ...], Meta(description='a list of GPU types, like ["H100"]')]
 _GROUP = r"\s*[A-Za-z][\w.-]*\s*:\s*[1-9]\d{0,3}\s*"
 _FLEET = 'GPU types and how many of each, like "H100:13,H200:3"'
@@ -62,6 +62,7 @@ Share = Annotated[float, Meta(gt=0, le=1, description="a number above 0, at most
 _Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z_0-9]*$")]
 Variables = Annotated[dict[_Variable, str], Meta(description='names with texts, like { OMP_NUM_THREADS = "4" }')]
 _Price = Annotated[float, Meta(ge=0, le=1e6)]
+Table = Annotated[dict[str, Any], Meta(description='a table, like { namespace = "research" }')]
 Prices = Annotated[dict[_Type, _Price], Meta(description="GPU types with dollars per hour, like { H100 = 2.5 }")]
 
 
@@ -96,6 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worth: Annotated[Above0, "an improvement of so many standard deviations of a run should not be missed"] = 2.5
     futility: Annotated[Share, "evidence, as a likelihood ratio, below which a change is not run again"] = 0.2
     max_retests: Annotated[Few, "repeats of an experiment that could be noise"] = 6
+    max_lost: Annotated[Count, "runs of an experiment that the cluster may lose before it counts as crashed"] = 5
     equivalence: Annotated[From0, "standard deviations that a simplification may cost"] = 1.0
     memory_price: Annotated[From0, "val_bpb that every additional GB of GPU memory has to earn"] = 0.0001
     final_runs: Annotated[Few, "fresh runs of the best and of the start at the end, for an honest report"] = 3
@@ -109,6 +111,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     surface: Annotated[Name, "of the simulator: how constants decide val_bpb"] = "ridge"
     answer_s: Annotated[Seconds0, "of the simulator: how long the researcher thinks"] = 75.0
     queue_s: Annotated[Seconds0, "of the simulator: what the cluster takes to place a job"] = 0.0
+    kubernetes: Annotated[Table, "the cluster that the executor kubernetes uses"] = {}
 
     def timeout_s(self, budget_s: float) -> float:
         """Seconds after which a run with `budget_s` seconds of training is killed."""

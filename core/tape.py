@@ -53,6 +53,11 @@ class Tape:
         if len(self._blocks) % self._stride == 0:
             self._keep(self._end)
 
+    @property
+    def end(self) -> State:
+        """Everything that is on the tape so far."""
+        return self._end
+
     def _mark(self, position: int, fact: ev.Fact) -> None:
         self._marks["wave" if isinstance(fact, ev.WavePlanned) else "experiment"].append(position)
         if isinstance(fact, ev.ExperimentJudged) and fact.verdict == "kept":

@@ -12,10 +12,12 @@ from statistics import fmean
 import msgspec
 
 from core.ids import ExperimentId
+from core.known import Known
 from core.state import State
 
 MIN_RUNS = 2  # nothing is said on one run
 MAX_FAILED = 2  # runs of the baseline that are repeated because they failed
+MAX_LOST = 10  # the same, where it was not their own fault: a node that fails takes several at once
 PAIRS = 5  # experiments measured on both tiers before their order is compared
 POOR = 0.5  # rank correlation below which the screening tier says too little
 
@@ -80,11 +82,9 @@ def keeps_failing(state: State, name: ExperimentId, gpu_type: str) -> bool:
     """Whether its runs on this type fail too often to be repeated; an engine that is started again tries again."""
     since = state.engine.at if state.engine is not None else 0.0
     runs = [run for run in (state.runs[name] for name in state.experiments[name].runs) if run.gpu_type == gpu_type]
-    failed = sum(
-        run.result is not None and run.result.outcome in ("crashed", "lost") and run.requested_at >= since
-        for run in runs
-    )
-    return failed > MAX_FAILED + len(state.scores.get((name, gpu_type), ()))
+    ends = [run.result.outcome for run in runs if run.result is not None and run.requested_at >= since]
+    finished = len(state.scores.get((name, gpu_type), ()))
+    return ends.count("crashed") > MAX_FAILED + finished or ends.count("lost") > MAX_LOST + finished
 
 
 def agreement(state: State) -> Agreement | None:
@@ -92,6 +92,13 @@ def agreement(state: State) -> Agreement | None:
     both = tiers(state)
     if not both.are_two:
         return None
+    return _agreements("", (state.scores, both.screen, both.validate), lambda: _agreement(state, both))
+
+
+_agreements = Known[Agreement | None](1)
+
+
+def _agreement(state: State, both: Tiers) -> Agreement | None:
     pairs = [
         (screened, validated)
         for name in dict.fromkeys(name for name, gpu_type in state.scores if gpu_type in both.validate)

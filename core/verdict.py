@@ -14,6 +14,7 @@ import msgspec
 
 from core.events import Evidence, FinalVerdict
 from core.ids import BASELINE, ExperimentId, RunId
+from core.known import Known
 from core.merging import is_free, rival
 from core.sequential import information, log_evidence, sigmas_needed
 from core.state import Experiment, Spread, State
@@ -24,7 +25,6 @@ PRIOR_SD_GPU = 0.0007  # seed to seed, published for one H100 and 5 minutes
 PRIOR_DF = 1.0  # the prior counts as one degree of freedom
 KNOWN_DF = 2  # measured degrees of freedom from which on the noise counts as known
 DIVERGED = 10.0  # sd: a replicate further off than this is another matter than noise
-MAX_LOST = 3
 MAX_BPB = 1e6  # anything above is not a measurement
 FEWEST_COMPARED = 10  # small waves share the chance of a false keep as if they were one of ten
 VALIDATED = 0.1  # of those that do not hold on the validation tier, the share that may pass it
@@ -42,6 +42,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     worth: float = 2.5  # run-to-run sd: an improvement of this size should not be missed
     futility: float = 0.2  # evidence below which a change is not run again: about the share of `worth` ones missed
     max_retests: int = 6
+    max_lost: int = 5  # runs of an experiment lost by what runs them, after which it is given up
     equivalence: float = 1.0  # run-to-run sd: a difference below this does not matter to a simplification
     memory_price: float = 0.0001  # val_bpb that every additional GB of GPU memory has to earn
     final_runs: int = 3  # of the best and of the start on fresh seeds, for the report at the end
@@ -115,7 +116,7 @@ def judge(state: State, experiment: Experiment, rules: Rules) -> Judgement:
     """What the runs of an open experiment say so far."""
     if any(run in state.active for run in experiment.runs):
         return Wait()
-    failed = _failed(state, experiment)
+    failed = _failed(state, experiment, rules)
     if failed is not None:
         return failed
     against, gpu_type = rival(state, experiment), judged_on(state, experiment)
@@ -164,7 +165,7 @@ def counts(state: State, run: RunId) -> bool:
     return result is None or result.outcome == "finished" or (result.outcome == "crashed" and not stopped)
 
 
-def _failed(state: State, experiment: Experiment) -> Final | None:
+def _failed(state: State, experiment: Experiment, rules: Rules) -> Final | None:
     ended = [(state.runs[run], result) for run in experiment.runs if (result := state.runs[run].result) is not None]
     stopped = next((run.stopped for run, result in ended if run.stopped and result.outcome != "finished"), "")
     if stopped and not experiment.promoted:  # who promotes it wants to see its end
@@ -175,7 +176,7 @@ def _failed(state: State, experiment: Experiment) -> Final | None:
             if there.count("crashed") > ("finished" in there):  # what has worked there may crash once
                 return Final("crashed", result.reason or "crashed")
     lost = [result for _, result in ended if result.outcome == "lost"]
-    if len(lost) >= MAX_LOST:
+    if len(lost) >= rules.max_lost:
         return Final("crashed", f"its run was lost {len(lost)} times ({lost[-1].reason})")
     return None
 
@@ -230,6 +231,30 @@ def baseline_runs(state: State, name: ExperimentId, gpu_type: str, rules: Rules,
 
 
 def _evidence(
+    state: State,
+    experiment: Experiment,
+    against: ExperimentId,
+    gpu_type: str,
+    scores: tuple[float, ...],
+    base: tuple[float, ...],
+    rules: Rules,
+    levels: Tiers,
+) -> Evidence:
+    wave = state.waves.get(experiment.wave) if experiment.wave else None
+    runs = (*experiment.runs, *state.experiments[against].runs)
+    about = (experiment, against, wave, rules, levels.validate, agreement(state), state.spread.get(gpu_type))
+    parts = (*about, scores, base, *(state.runs[run].result for run in runs))
+    return _weighed(
+        (experiment.id, gpu_type),
+        parts,
+        lambda: _compared(state, experiment, against, gpu_type, scores, base, rules, levels),
+    )
+
+
+_weighed = Known[Evidence](20_000)
+
+
+def _compared(
     state: State,
     experiment: Experiment,
     against: ExperimentId,

@@ -78,12 +78,12 @@ def free(state: State) -> Counter[str]:
     return +counts
 
 
-def estimate(state: State, name: ExperimentId) -> Estimate | None:
-    """On the GPU type with the most runs. None before the first result."""
+def estimate(state: State, name: ExperimentId, *, on: str = "") -> Estimate | None:
+    """On GPU type `on`, or else on the one with the most runs. None before the first result."""
     experiment = state.experiments.get(name)
     types = {state.runs[run].gpu_type for run in experiment.runs} if experiment else set()
     scored = [gpu_type for gpu_type in sorted(types) if (name, gpu_type) in state.scores]
-    gpu_type = max(scored, key=lambda kind: len(state.scores[name, kind]), default=None)
+    gpu_type = max(scored, key=lambda kind: (kind == on, len(state.scores[name, kind])), default=None)
     if gpu_type is None:
         return None
     scores, measured = state.scores[name, gpu_type], noise(state, gpu_type)
@@ -134,8 +134,9 @@ def improvement(state: State) -> Improvement | None:
 
 
 def best(state: State) -> Estimate | None:
-    """The champion: the current baseline. Each of them had to beat the one before."""
-    return estimate(state, state.baseline)
+    """The champion: the current baseline, on the GPU type that its improvement is told on. Each beat the one before."""
+    gain = improvement(state)
+    return estimate(state, state.baseline, on=gain.gpu_type if gain else "")
 
 
 def noises(state: State) -> dict[str, Noise]:
@@ -192,6 +193,10 @@ def status(state: State, *, now: float, alive: bool, pid: int | None) -> dict[st
         },
         "capacity_s": round(capacity(state, now), 3),
         "ledger": {name: round(seconds, 3) for name, seconds in ledger(state, now).items()},
+        "paused": state.pause and {"by": state.pause.by, "reason": state.pause.reason},
+        "gate": {"on": state.gate, "held": list(held(state))},
+        "lost": state.lost and state.lost.reason,
+        "spent_usd": spent_usd(state, now),
         "stop_reason": None if alive or state.last_stop is None else state.last_stop.reason,
     }
 

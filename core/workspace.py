@@ -71,7 +71,7 @@ class Workspace:
         workspace._check_file(PREPARE)
         _check_python(workspace.train_source())
         _require(
-            os.access(root, os.W_OK), f"You may not write to {root}; change its permissions or clone it elsewhere."
+            os.access(root, os.W_OK), f"You may not write to {root}; change its permissions, or look with --read-only."
         )
         return workspace
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("core", "recordings", "themes", "trainer", "tui")
+PACKAGES = ("core", "k8s", "recordings", "themes", "trainer", "tui")
 FILES = [path for name in (*PACKAGES, "tests") for path in sorted((ROOT / name).rglob("*.py"))]
 HEAVY = ("torch", "anthropic", "kubernetes", "textual", "plotext", "asyncssh")
 
@@ -52,6 +52,13 @@ def test_help_imports_neither_numpy_nor_the_engine() -> None:
     assert done.stdout.strip() == ""
 
 
+def test_the_first_frame_waits_for_neither_numpy_nor_plotext_nor_the_engine() -> None:
+    heavy = ("numpy", "plotext", "core.engine", "core.analysis", "torch", "psutil")
+    code = f"import tui.window, sys; print(*[name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_no_other_distribution_claims_our_top_level_names() -> None:
     owners = packages_distributions()
     assert {name: owners[name] for name in PACKAGES if set(owners.get(name, [])) - {"autoresearch-tui"}} == {}
@@ -64,5 +71,6 @@ def test_the_wheel_holds_everything_that_runs_and_nothing_else(tmp_path: Path) -
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     template = {f"trainer/{name}" for name in ("train.py", "prepare.py", "corpus.py", "program.md", "profiles.toml")}
-    assert template | {"core/engine.py", "core/executors/runner.py", "tui/cli.py"} <= names
+    needed = {"core/engine.py", "core/executors/runner.py", "tui/cli.py", "tui/app.tcss", "themes/night.toml"}
+    assert template | needed | {"k8s/starter.py", "k8s/manifests/base/kustomization.yaml"} <= names
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == set(PACKAGES)

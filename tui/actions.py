@@ -130,6 +130,11 @@ def is_there(action: Action, moment: Moment) -> bool:
     return action.only != "playback" and not (action.commands and moment.read_only)
 
 
+def is_left_out(action: Action, moment: Moment) -> bool:
+    """Whether its key says that the window is read-only, instead of nothing."""
+    return action.commands and moment.read_only and moment.mode != "playback"
+
+
 def why_not(action: Action, moment: Moment) -> str:
     """ "" if it is possible now; else a sentence that says why it is dimmed."""
     if action.commands and moment.mode == "playback":
@@ -153,7 +158,9 @@ def _refused(action: Action, moment: Moment) -> str:
         return made
     if action.id == "steer":  # its text is asked for afterwards
         return ""
-    return next((said for command in made if (said := refusal(moment.state, command))), "")
+    reasons = (refusal(moment.state, command) for command in made)  # of several, those that can be done are
+    first = next(reasons, "")
+    return first if first and all(reasons) else ""
 
 
 def _never(_: Moment) -> str:

@@ -7,7 +7,6 @@ It owns no state of the session: closing it, or killing it, never stops the rese
 from __future__ import annotations
 
 import os
-import sys
 import time
 import traceback
 from collections import deque
@@ -24,35 +23,40 @@ from textual.filter import LineFilter
 
 from core import events as ev
 from core import log
-from core.commands import Command
+from core.collector import set_apart
 from core.errors import AutoresearchError
 from core.feed import Feed, Update
-from core.ids import ExperimentId, WaveId
 from core.player import Player
 from core.state import State
-from tui.actions import ACTIONS, BY_ID, is_there, why_not
-from tui.keys import rebind
+from tui.actions import ACTIONS, BY_ID, is_left_out, is_there, why_not
+from tui.deeds import Group
+from tui.keys import key_of, rebind
+from tui.looking import Eye, beside
+from tui.looking import tape as tape_of
 from tui.looks import Looks, textual_theme
 from tui.memory import Memory
 from tui.messages import Marked, Opened, Selected, WaveChosen
-from tui.moment import Mode, Moment, Tape
+from tui.moment import Mode, Moment
 from tui.obedience import obey
 from tui.palette import Palette
 from tui.playing import press, seek
 from tui.safe import line
 from tui.screens import ROOMS
-from tui.screens.ask import Ahead, Confirm, Prompt
+from tui.screens.ask import Ahead, Prompt
 from tui.screens.command import CommandLine
 from tui.screens.dashboard import Dashboard
 from tui.screens.experiments import ExperimentsScreen
 from tui.screens.jump import Jump, targets
 from tui.screens.room import Room
+from tui.sending import ask
 from tui.terminal import COPY_LIMIT, copy_sequence, terminal
-from tui.wishes import question, wish
 
 FRAME_S = 0.1  # between two looks at what changed
 AT_ONCE_S = 0.05  # what is more than progress is shown at once, at most twenty times a second
+BELOW_S = 0.5  # between two looks at what changed below a question or a line of input
 NEWS = 200  # facts that the ticker remembers
+BEFORE = 500  # facts that are looked at for them
+NOTICE = 300  # cells of a notice; more would cover what it is about
 
 
 class ControlRoom(App[int]):
@@ -88,22 +92,22 @@ class ControlRoom(App[int]):
         for each in looks.values():
             self.register_theme(textual_theme(each.theme))
         self.theme = theme if theme in looks else next(iter(looks))
-        self.set_class(self.looks.no_color, "-no-color")
         self._complaints = complaints
         self.keys = dict(keys or {})  # remapped ones, by action id
         rebind(self._bindings, self.keys, vim=vim)
+        self._bindings.key_to_bindings.pop("ctrl+q", None)  # Textual's: one key to leave is enough
         self.typed: list[str] = []  # behind ":"
         self.farewell = ""  # said on the terminal after the screen is given back
         self.memory = Memory()
         self._news: deque[ev.Fact] = deque(maxlen=NEWS)
-        self._wave: WaveId | None = None  # chosen; None follows the latest
-        self._selected: ExperimentId | None = None  # chosen
+        self.eye = Eye()
+        self.groups: list[Group] = []  # of commands, one per key press on several experiments
         self._alive = file is not None and log.is_held(file)
         self._starting = False
         self._dirty = True
         self._shown_at = 0
         self._drawn_at = 0.0
-        tape = _tape(feed) if isinstance(feed, Player) else None
+        tape = tape_of(feed) if isinstance(feed, Player) else None
         self.moment = Moment(
             workspace=line(workspace), operator=operator, read_only=read_only, tape=tape,
             mode="playback" if tape else "loading",
@@ -117,6 +121,7 @@ class ControlRoom(App[int]):
         return [*super().get_line_filters(), *self.looks.line_filters()]
 
     def on_mount(self) -> None:
+        self.set_class(self.looks.no_color, "-no-color")
         self.push_screen(Dashboard())
         for complaint in self._complaints:
             self.complain(complaint)
@@ -134,18 +139,22 @@ class ControlRoom(App[int]):
             self.exit(error.exit_code, message=str(error))
 
     def _take(self, update: Update) -> None:
+        facts = update.facts
         if update.jumped:
             self._news.clear()
             self.memory.forget()
+            facts = self.feed.lately(BEFORE) if isinstance(self.feed, Player) else facts
         self.memory.take(update.facts)
-        for fact in update.facts[-NEWS:]:
+        for fact in facts[-BEFORE:]:
             if not isinstance(fact, ev.RunProgressed | ev.Unknown):
                 self._news.append(fact)
                 if isinstance(fact, ev.CommandRefused) and fact.by == self.moment.operator and not update.loading:
                     self.notify(line(fact.reason), severity="warning", markup=False)
+        if is_read := update.loading is None and self.moment.loading is not None:
+            set_apart()
         self.moment = msgspec.structs.replace(self.moment, state=update.state, loading=update.loading)
         self._dirty = True
-        if update.jumped or (update.loading is None and self._is_news(update)):
+        if update.jumped or is_read or (update.loading is None and self._is_news(update)):
             self.show_now()
 
     def _is_news(self, update: Update) -> bool:
@@ -163,33 +172,28 @@ class ControlRoom(App[int]):
 
     def show_now(self, *, is_whole: bool = True) -> None:
         """`is_whole` false: only how far the reading is, which every pane would slow down."""
+        room = next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Room)), None)
+        if room is not None and room is not self.screen and time.monotonic() - self._drawn_at < BELOW_S:
+            self._dirty = True  # a frame will come
+            return
         self._dirty, self._drawn_at = False, time.monotonic()
         self.moment = self._look()
-        if self.screen_stack and isinstance(self.screen, Room):  # none is left while it ends
-            (self.screen.show if is_whole else self.screen.show_progress)(self.moment)
+        if room is not None:  # none is left while it ends
+            (room.show if is_whole else room.show_progress)(self.moment)
 
     def _look(self) -> Moment:
         state = self.moment.state
         mode = self._mode(state)
-        wave = self._wave if self._wave in state.waves else next(reversed(state.waves), None)
+        wave, selected = self.eye.at(self.moment)
         return msgspec.structs.replace(
             self.moment,
             mode=mode,
             now=time.time() if mode in ("live", "paused", "starting") and not state.simulated else state.at,
             wave=wave,
-            selected=self._selection(state, wave),
+            selected=selected,
             news=tuple(self._news),
-            tape=_tape(self.feed) if isinstance(self.feed, Player) else None,
+            tape=tape_of(self.feed) if isinstance(self.feed, Player) else None,
         )
-
-    def _selection(self, state: State, wave: WaveId | None) -> ExperimentId | None:
-        """What was chosen; else it stays in the wave in view, so that nothing moves under the eye."""
-        if self._selected in state.experiments:
-            return self._selected
-        before = self.moment.selected
-        if before in state.experiments and wave and before in state.waves[wave].experiments:
-            return before
-        return _first(state, wave)
 
     def _mode(self, state: State) -> Mode:
         if isinstance(self.feed, Player):
@@ -210,8 +214,8 @@ class ControlRoom(App[int]):
     # --- where the operator looks ---
 
     def on_selected(self, message: Selected) -> None:
-        if message.experiment != self._selected:
-            self._selected = message.experiment
+        if message.experiment != self.eye.experiment:
+            self.eye.choose(message.experiment, self.moment)
             self.show_now()
 
     def on_marked(self, message: Marked) -> None:
@@ -219,13 +223,12 @@ class ControlRoom(App[int]):
         self.show_now()
 
     def on_wave_chosen(self, message: WaveChosen) -> None:
-        latest = next(reversed(self.moment.state.waves), None)
-        self._wave = None if message.wave == latest else message.wave
-        self._selected = None
+        self.eye.turn(message.wave, self.moment.state)
+        self.moment = msgspec.structs.replace(self.moment, wave=message.wave, selected=None)
         self.show_now()
 
     def on_opened(self, message: Opened) -> None:
-        self._selected = message.experiment
+        self.eye.choose(message.experiment, self.moment)
         self.show_now()
         self.call_later(self.action_do, "diff")
 
@@ -238,12 +241,15 @@ class ControlRoom(App[int]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "do" and isinstance(self.screen, Room):
-            return is_there(BY_ID[str(parameters[0])], self.moment)
+            found = BY_ID[str(parameters[0])]
+            return is_there(found, self.moment) or is_left_out(found, self.moment)
         return action != "do"
 
     async def action_do(self, name: str) -> None:
         action = BY_ID[name]
         self.moment = self._look()
+        if name not in ("wave_back", "wave_on"):
+            self.eye.touch()
         if reason := why_not(action, self.moment):
             self.notify(line(reason), severity="warning", timeout=4, markup=False)
         elif action.commands:
@@ -256,6 +262,7 @@ class ControlRoom(App[int]):
     def _go(self, name: str) -> None:
         match name:
             case "leave":
+                self.farewell = self.goodbye()
                 self.exit(0)
             case "palette":
                 self.push_screen(Palette())
@@ -272,7 +279,8 @@ class ControlRoom(App[int]):
                     if name == "back":
                         break
             case "wave_back" | "wave_on":
-                self._turn(1 if name == "wave_on" else -1)
+                if chosen := beside(self.moment, 1 if name == "wave_on" else -1):
+                    self.on_wave_chosen(chosen)
             case "filter":
                 self._enter(ExperimentsScreen, filtering=True)
             case "suspend":
@@ -292,57 +300,20 @@ class ControlRoom(App[int]):
         if given:
             self.screen.act("filter")
 
-    def _turn(self, by: int) -> None:
-        waves = list(self.moment.state.waves)
-        at = waves.index(self.moment.wave) + by if self.moment.wave in waves else 0
-        if 0 <= at < len(waves):
-            self.on_wave_chosen(WaveChosen(waves[at]))
-
     async def _obey(self, said: str | None) -> None:
         if said:
             self.typed.append(said)
             await obey(self, said)
 
     def seek(self, said: str | None) -> None:
-        if said and isinstance(self.feed, Player) and (sentence := seek(self.feed, self.moment.state, said)):
+        if said and isinstance(self.feed, Player) and (sentence := seek(self.feed, said)):
             self.notify(sentence, severity="warning", markup=False)
 
     def command(self, name: str, moment: Moment, text: str = "") -> None:
-        """Asks what is to be asked, then sends. What was chosen before asking is what it is done to."""
-        if asked := question(name, moment):
-            verb = name.replace("_", " ")
-            self.push_screen(
-                Confirm(line(asked), verb), lambda yes: self._carry_out(name, moment, text) if yes else None
-            )
-        elif name == "steer" and not text:
-            self.push_screen(
-                Prompt("A note to the researcher"), lambda said: self._carry_out(name, moment, said) if said else None
-            )
-        else:
-            self._carry_out(name, moment, text)
-
-    def _carry_out(self, name: str, moment: Moment, text: str) -> None:
-        if name == "start_engine":
-            self.start_engine()
-            return
-        made = wish(name, moment, text)
-        if isinstance(made, str):
-            self.notify(made, severity="warning", markup=False)
-            return
-        for command in made:
-            self.send(command)
-
-    def send(self, command: Command) -> None:
-        try:
-            self.feed.dispatch(msgspec.structs.replace(command, at=time.time()))
-        except AutoresearchError as error:
-            self.notify(line(str(error)), severity="error", markup=False)
-            return
-        if not self._alive:
-            self.notify("No engine is running; this takes effect when one starts.", markup=False)
+        ask(self, name, moment, text)
 
     def copy_to_clipboard(self, text: str) -> None:
-        sequence, whole = copy_sequence(text, terminal(os.environ, sys.stdout.encoding))
+        sequence, whole = copy_sequence(text, terminal(os.environ, "utf-8"))
         self._clipboard = text
         if self._driver is not None:
             self._driver.write(sequence)
@@ -357,6 +328,22 @@ class ControlRoom(App[int]):
         self._exit_renderables.append(Text(f"{told}\nThe control room failed; research goes on. Open it again."))
         self._close_messages_no_wait()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether an engine holds the session."""
+        return self._alive
+
+    def goodbye(self) -> str:
+        """What is said on the terminal when it is left; overridden by who knows the workspace."""
+        return ""
+
+    def action_help_quit(self) -> None:
+        """ctrl+c where nothing is selected to copy."""
+        leave, stop = (key_of(BY_ID[name], self.keys) for name in ("leave", "stop_engine"))
+        goes_on = "" if self.moment.tape else "; research goes on"
+        ends = "" if self.moment.read_only else f" {stop} stops the engine."
+        self.notify(f"{leave} leaves{goes_on}.{ends}", timeout=4)
+
     def start_engine(self) -> None:
         """Overridden by who knows how (`tui.window`)."""
 
@@ -365,26 +352,8 @@ class ControlRoom(App[int]):
         self._check_engine()
         self.show_now()
 
+    def notify(self, message: str, **how: Any) -> None:
+        super().notify(line(message, NOTICE), **{**how, "markup": False})
+
     def complain(self, sentence: str) -> None:
-        self.notify(line(sentence), severity="error", timeout=10, markup=False)
-
-
-def _first(state: State, wave: WaveId | None) -> ExperimentId | None:
-    names = state.waves[wave].experiments if wave else ()
-    running = [name for name in names if name in state.open and state.experiments[name].runs]
-    return next(iter(running or names), None) or (state.baseline if state.baseline in state.experiments else None)
-
-
-def _tape(player: Player) -> Tape:
-    return Tape(
-        position=player.position,
-        length=player.length,
-        at=player.at,
-        begins=player.begins,
-        ends=player.ends,
-        playing=player.playing,
-        speed=player.speed,
-        idle_s=player.idle_s,
-        damaged=player.damaged,
-        note=player.note,
-    )
+        self.notify(sentence, severity="error", timeout=10)

@@ -14,6 +14,7 @@ import click
 
 from tui import __version__, orders
 from tui.export import export
+from tui.manifests import manifests
 from tui.shell import (
     draw,
     has_terminal,
@@ -62,15 +63,17 @@ def _aside(text: str) -> None:
 
 
 @click.command()
-@click.pass_obj
-def init(workspace: Path) -> None:
+@click.pass_context
+def init(context: click.Context) -> None:
     """Make a workspace: what is missing of one.
 
-    That is a git repository, train.py, prepare.py, program.md and autoresearch.toml. Nothing is overwritten.
+    That is a git repository, train.py, prepare.py, program.md and autoresearch.toml. Nothing is overwritten. With
+    --executor kubernetes train.py is made for GPUs, whatever this machine has.
     """
     from tui import template
 
-    template.make(workspace, say)
+    elsewhere = load(context.obj, context.meta["flags"]).settings.executor == "kubernetes"
+    template.make(context.obj, say, has_gpu=True if elsewhere else None)
     say("Next: `python prepare.py` prepares the data, `autoresearch-tui doctor` checks, `autoresearch-tui` starts.")
 
 
@@ -213,4 +216,4 @@ def import_(context: click.Context, results: Path) -> None:
     say(f"Imported {rows} row{'s' * (rows != 1)} of {results}; {len(problems)} could not be read.")
 
 
-ALL = (demo, init, doctor, status, chart, effects, play, *orders.ALL, export, import_)
+ALL = (demo, init, doctor, status, chart, effects, play, *orders.ALL, export, import_, manifests)

@@ -1,11 +1,12 @@
 """`doctor`: what this machine and workspace have, and what to do about what is missing.
 
 Every check is tried, whatever the others say; each failure comes with a remedy. The last one is a real training run of
-five seconds in a folder of its own.
+five seconds in a folder of its own; where runs are a cluster's, the cluster is asked instead.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -40,6 +41,7 @@ class Check(msgspec.Struct, frozen=True):
     found: str
     remedy: str = ""
     is_fatal: bool = True
+    to_apply: str = ""  # YAML for a cluster
 
 
 def examine(path: Path, loaded: Loaded, say: Callable[[str], None]) -> int:
@@ -49,20 +51,23 @@ def examine(path: Path, loaded: Loaded, say: Callable[[str], None]) -> int:
         value = getattr(loaded.settings, "for_" if name == "for" else name)
         say(f"  {name:<16} {_shown(name, value):<24} {origin}")
     say("Checks:")
-    failed = False
+    failed, to_apply = False, ""
     for check in _checks(path, loaded):
         glyph = "✓" if check.is_good else "✗" if check.is_fatal else "!"
         say(f"  {glyph} {check.name:<10} {check.found}")
         if check.remedy and not check.is_good:
             say(f"    → {check.remedy}")
         failed |= check.is_fatal and not check.is_good
+        to_apply += check.to_apply
     say("Research cannot start here yet: see → above." if failed else "Research can start: `autoresearch-tui`.")
+    if to_apply:
+        say(f"For `kubectl apply -f -`:\n\n{to_apply}")
     return 3 if failed else 0
 
 
 def _shown(name: str, value: object) -> str:
-    """Values of variables for runs may be secrets: only their names are shown."""
-    if name == "env" and isinstance(value, dict):
+    """Values of variables for runs may be secrets: only their names are shown. A table is too long for a line."""
+    if name in ("env", "kubernetes") and isinstance(value, dict):
         return ", ".join(value) or "none"
     if value in (None, (), ""):
         return {"factors": "all", "slots": "all", "python": ".venv, else ours"}.get(name, "none")
@@ -74,9 +79,9 @@ def _checks(path: Path, loaded: Loaded) -> Iterator[Check]:
     yield _git()
     yield _disk(path)
     yield _local_disk(path)
-    yield _gpus(loaded)
+    is_local = loaded.settings.executor != "kubernetes"
     python = loaded.settings.interpreter(path.resolve())
-    yield _torch(python)
+    yield from (_gpus(loaded), _torch(python)) if is_local else _cluster(loaded)
     try:
         workspace = Workspace.open(path)
     except AutoresearchError as error:
@@ -86,7 +91,8 @@ def _checks(path: Path, loaded: Loaded) -> Iterator[Check]:
     yield _session(workspace)
     yield _factors(workspace)
     yield _seed(workspace)
-    yield _trainer(workspace, python, loaded)
+    if is_local:
+        yield _trainer(workspace, python, loaded)
 
 
 def _python() -> Check:
@@ -127,6 +133,22 @@ def _gpus(loaded: Loaded) -> Check:
         return Check("slots", False, str(error), "Set `slots` to 1 or more.")
     types = dict.fromkeys(slot.gpu.type for slot in slots)
     return Check("slots", True, ", ".join(f"{sum(s.gpu.type == t for s in slots)} × {t}" for t in types))
+
+
+def _cluster(loaded: Loaded) -> Iterator[Check]:
+    """What the cluster has for us; asked all at once."""
+    from core.clock import SystemClock
+    from k8s.settings import checked
+    from k8s.survey import survey
+
+    async def asked() -> list[Check]:
+        settings = checked(loaded.settings.kubernetes)
+        return [Check(*finding) async for finding in survey(settings, loaded.settings.env, SystemClock())]
+
+    try:
+        yield from asyncio.run(asked())
+    except AutoresearchError as error:
+        yield Check("settings", False, str(error))
 
 
 def _torch(python: str) -> Check:

@@ -25,6 +25,7 @@ from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
+from tui.bursts import Bursts
 from tui.output import Output
 from tui.pace import Pace
 from tui.terminal import off_signals, on_signals
@@ -138,8 +139,11 @@ class PacedDriver(LinuxDriver):
         self._in_loop(self._go_on)
 
     def run_input_thread(self) -> None:
-        parser = XTermParser(self._debug)
+        parser, bursts = XTermParser(self._debug), Bursts()
         for text in self._read():
+            if bursts.is_paste(text):
+                self.process_message(events.Paste(text))
+                continue
             for message in (*parser.feed(text), *parser.tick()) if text else parser.tick():
                 self.process_message(message)
         with contextlib.suppress(Exception):  # the parser may end in the middle of a sequence

@@ -17,8 +17,9 @@ from typing import Any
 
 import msgspec
 
-from core import log
+from core import log, settings, simulated
 from core.errors import AutoresearchError, EngineRunning, NothingRuns, Refused, ResearcherFailed
+from core.events import SessionStarted
 from core.workspace import Workspace
 from tui import engine_log
 
@@ -52,7 +53,7 @@ def start(workspace: Path, flags: dict[str, Any], *, within_s: float = START_WIT
     begin = os.fstat(descriptor).st_size
     try:
         process = subprocess.Popen(
-            _command(workspace, flags, output),
+            _command(workspace, _with_its_own(workspace, file, flags), output),
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,
@@ -79,6 +80,16 @@ def heartbeat_age_s(file: Path, now: float) -> float | None:
 
 
 # --- the parts --------------------------------------------------------------------------------------------------------
+
+
+def _with_its_own(workspace: Path, file: Path, flags: dict[str, Any]) -> dict[str, Any]:
+    """A simulated session goes on simulated, wherever nobody has said what executes its runs."""
+    origin = settings.load(workspace, os.environ, {"executor": flags.get("executor")}).origins["executor"]
+    if origin != "default" or not file.exists():
+        return flags
+    began = log.first(file)
+    is_simulated = isinstance(began, SessionStarted) and began.simulated
+    return {**flags, "executor": simulated.EXECUTOR} if is_simulated else flags
 
 
 def _command(workspace: Path, flags: dict[str, Any], output: Path) -> list[str]:

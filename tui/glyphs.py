@@ -81,16 +81,19 @@ ASCII = Glyphs(
     full="#", eighths="::::####", spark="_.,-~=*#", shade=":", horizontal="-", vertical="|", top_left="+",
     top_right="+", bottom_left="+", bottom_right="+", branch="|", last_branch="`", cross="+", left="<", right=">",
     up="^", down="v", cursor=">", collapsed=">", ellipsis="~", bullet="o", alive="@", idle="o", play=">", pause="H",
-    warning="!", minus="-", plus_minus="~", times="x", delta="d", dash="-", dot=".",
+    warning="!", minus="-", plus_minus="+", times="x", delta="d", dash="-", dot=".",
 )  # fmt: skip
 
 
 def glyphs(environ: Mapping[str, str], encoding: str | None) -> Glyphs:
-    """The set for a terminal: ASCII where the encoding is not UTF-8 or AUTORESEARCH_ASCII is 1 (0: Unicode anyway)."""
+    """The set for a terminal: ASCII where the encoding is not UTF-8, where the terminal or LC_ALL promises no more, and
+    where AUTORESEARCH_ASCII is 1 (0: Unicode anyway).
+    """
     wish = environ.get("AUTORESEARCH_ASCII", "").strip().lower()
     if wish:
         return UNICODE if wish in {"0", "false", "no", "none"} else ASCII
-    return UNICODE if is_utf8(encoding) else ASCII
+    is_plain = environ.get("TERM") in {"linux", "dumb"} or environ.get("LC_ALL") in {"C", "POSIX"}
+    return UNICODE if is_utf8(encoding) and not is_plain else ASCII
 
 
 def is_utf8(encoding: str | None) -> bool:

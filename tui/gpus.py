@@ -90,7 +90,8 @@ def row(moment: Moment, gpu: Gpu, cells: int, glyphs: Glyphs) -> Line:
 
 def _not_ours(gpu: Gpu, cells: int, glyphs: Glyphs) -> tuple[Span, ...]:
     if gpu.held_by:
-        return ((fit(f"{glyphs.gpu_other} held by {safe(gpu.held_by, 60)}", cells), "gpu-other"),)
+        who = safe(gpu.held_by, 60) if gpu.broken else f"held by {safe(gpu.held_by, 60)}"
+        return ((fit(f"{glyphs.gpu_other} {who}", cells), "gpu-other"),)
     return ((fit(f"{glyphs.gpu_free} free", cells), "gpu-free"),)
 
 

@@ -28,6 +28,7 @@ class Tape(msgspec.Struct, frozen=True, kw_only=True):
     playing: bool
     speed: float
     idle_s: float
+    share: float = 0.0  # of the playing time, which is without long pauses
     damaged: int = 0  # lines that could not be read
     note: str = ""
 
@@ -40,6 +41,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     workspace: str = ""  # its folder, safe to show
     operator: str = "operator"
     read_only: bool = False
+    is_gone: bool = False  # the session's file was removed under this window
     wave: WaveId | None = None  # the one in view
     selected: ExperimentId | None = None  # the experiment under the cursor
     marked: frozenset[ExperimentId] = frozenset()  # several, for veto and promote

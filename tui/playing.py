@@ -44,8 +44,8 @@ def press(player: Player, action: str) -> bool:
     return True
 
 
-def seek(player: Player, state: State, text: str) -> str:
-    """To a share, a time since the beginning, an experiment or a wave as far as it has played. "", or why not."""
+def seek(player: Player, text: str) -> str:
+    """To a share, a time since the beginning, an experiment or a wave, played already or not. "", or why not."""
     text = text.strip().lower()
     if not player.is_loaded:
         return "The recording is still being read."
@@ -53,9 +53,9 @@ def seek(player: Player, state: State, text: str) -> str:
         player.seek_share(min(100.0, float(found[1])) / 100)
         return ""
     if re.fullmatch(r"[ew]\d+", text):
-        at = _proposed_at(state, text)
+        at = _proposed_at(player.end, text)
         if at is None:
-            return f"{text} has not come yet at this place of the recording; go further first."
+            return f"There is no {line(text, 40)} in this recording."
         player.seek_time(at)
         return ""
     try:

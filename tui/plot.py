@@ -7,6 +7,7 @@ colours are the theme's. It knows no val_bpb, no axes and no widget.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -29,6 +30,11 @@ class Layer(msgspec.Struct, frozen=True):
     symbol: str  # one character of one cell, or BRAILLE
     points: Sequence[tuple[float, float]]
     joined: bool = False  # by straight lines, in the order given
+
+
+def is_loaded() -> bool:
+    """Whether plotext is; the first plot loads it."""
+    return "plotext" in sys.modules
 
 
 def plot(layers: Iterable[Layer], width: int, height: int) -> list[Line]:

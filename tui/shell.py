@@ -16,6 +16,7 @@ import click
 from tui import __version__
 
 if TYPE_CHECKING:
+    from core.executor import Executor
     from core.settings import Loaded
     from core.state import State
 
@@ -107,7 +108,9 @@ def in_foreground(context: click.Context, workspace: Path, flags: dict[str, Any]
 
     loaded, output = load(workspace, flags), context.meta["log"]
     told = say_json if as_json else say
-    running = headless.run(workspace, loaded, __version__, bounded(told, output) if output else told, as_json=as_json)
+    printing = bounded(told, output) if output else told
+    elsewhere = {"kubernetes": _kubernetes}
+    running = headless.run(workspace, loaded, __version__, printing, as_json=as_json, executors=elsewhere)
     run = virtual.run if simulated.needs_virtual_time(loaded.settings) else asyncio.run
     stopped, state = run(running)
     if not (as_json or output):
@@ -115,6 +118,12 @@ def in_foreground(context: click.Context, workspace: Path, flags: dict[str, Any]
         if len(state.lineage) > 1:
             say(f"What was kept: git -C {workspace} log -p {state.branch}")
     context.exit(stopped.exit_code)
+
+
+def _kubernetes(*parts: Any) -> Executor:
+    from k8s.parts import kubernetes_executor  # 0.8 s, for its own sessions alone
+
+    return kubernetes_executor(*parts)
 
 
 def say(text: str) -> None:

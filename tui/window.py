@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import shlex
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from core import log, settings
 from core.errors import AutoresearchError, WorkspaceError
@@ -20,6 +23,7 @@ from core.workspace import Workspace
 from tui import engine_process
 from tui.app import ControlRoom
 from tui.driver import PacedDriver
+from tui.moment import Moment
 from tui.preferences import Preferences, preferences
 from tui.safe import line
 
@@ -27,7 +31,9 @@ IDLE_S = 10.0  # pauses of a recording are cut to this, in recorded seconds
 
 
 class LiveRoom(ControlRoom):
-    """Knows how to start the engine of its workspace."""
+    """Knows how to start the engine of its workspace, and whether the session's file is still there."""
+
+    feed: Follower
 
     def __init__(self, workspace: Path, flags: dict[str, Any], *, read_only: bool, chosen: Preferences) -> None:
         file = workspace / ".autoresearch" / log.FILE
@@ -41,13 +47,30 @@ class LiveRoom(ControlRoom):
             driver_class=PacedDriver,
         )
         self._folder, self._flags = workspace, flags
+        self._is_gone = False
 
     def on_mount(self) -> None:
         if not self._alive and not self.moment.read_only:
             self.start_engine()
 
+    def goodbye(self) -> str:
+        again = f"`autoresearch-tui -C {shlex.quote(str(self._folder))}`"
+        return f"Research goes on; {again} opens it again." if self.is_alive else f"No engine runs; {again} starts it."
+
     def start_engine(self) -> None:
+        if self.feed.is_gone:
+            self.complain(f"The session's file is gone: put {self.file} back, or leave and come back to begin anew.")
+            return
         self.run_worker(self._start(), name="engine", exclusive=True, group="engine")
+
+    def _look(self) -> Moment:
+        return msgspec.structs.replace(super()._look(), is_gone=self._is_gone)
+
+    def _check_engine(self) -> None:
+        super()._check_engine()
+        gone = self.feed.is_gone
+        if gone != self._is_gone:
+            self._is_gone, self._dirty = gone, True
 
     async def _start(self) -> None:
         self.is_starting(True)
@@ -74,7 +97,7 @@ def run_control_room(workspace: Path, flags: dict[str, Any], *, read_only: bool 
         if not _is_known(workspace, read_only=read_only):
             Workspace.open(workspace)
     except WorkspaceError:
-        if read_only:
+        if read_only or not _is_writable(workspace):
             raise
         from tui.first_run import offer
 
@@ -90,6 +113,12 @@ def _is_known(workspace: Path, *, read_only: bool) -> bool:
     """Nothing needs to be checked where an engine runs, or where nobody will start one: nine calls of git are slow."""
     file = workspace.expanduser() / ".autoresearch" / log.FILE
     return log.is_held(file) or (read_only and file.exists())
+
+
+def _is_writable(workspace: Path) -> bool:
+    """Whether a workspace could be made of it; a folder that is not there may be."""
+    folder = workspace.expanduser()
+    return not folder.exists() or os.access(folder, os.W_OK)
 
 
 def play_control_room(recording: Path, *, speed: float, idle_s: float = IDLE_S) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from core import commands as c
 from core import views
 from core.ids import ExperimentId
+from tui.deeds import sort_out
 from tui.moment import Moment
 
 NOTHING_SELECTED = "No experiment is selected."
@@ -60,10 +61,20 @@ def question(action: str, moment: Moment) -> str:
     if action not in ("veto", "stop_run"):
         return ""
     if len(moment.marked) > 1:
-        return f"Veto {len(moment.marked)} experiments?" if action == "veto" else ""
+        return _about_many(moment) if action == "veto" else ""
     spent = _spent(moment)
     verb = "Veto" if action == "veto" else "Stop the run of"
     return f"{verb} {moment.selected}? {spent}" if spent else ""
+
+
+def _about_many(moment: Moment) -> str:
+    """ "Veto 3 of 5 experiments? 2 cannot be: e1 is already kept." """
+    made = wish("veto", moment)
+    possible, reasons = sort_out(moment.state, () if isinstance(made, str) else made)
+    if not reasons:
+        return f"Veto {len(possible):,} experiments?"
+    whole = len(possible) + len(reasons)
+    return f"Veto {len(possible):,} of {whole:,} experiments? {len(reasons):,} cannot be: {reasons[0]}"
 
 
 def _spent(moment: Moment) -> str:

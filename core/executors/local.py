@@ -28,6 +28,7 @@ from core.executors.local_log import Log
 from core.executors.local_outcome import Begin, Exit, Limits, Note, ended, note
 from core.executors.local_supervisor import Supervisor, kill_leftovers
 from core.ids import GpuId, RunId
+from core.refusals import refusal, refused
 from core.transcript import clean
 
 Stage = Literal["building", "queued", "ordered", "running", "foreign"]
@@ -82,6 +83,7 @@ class LocalExecutor:
         self._news: deque[Observation] = deque()
         self._wake = asyncio.Event()
         self._tidying: set[asyncio.Future[None]] = set()
+        self._refused: NothingRuns | None = None  # this machine, so that no run could work
         self._supervisor = Supervisor(
             python=python,
             warm=warm,
@@ -131,7 +133,10 @@ class LocalExecutor:
             self._supervisor.send(op="stop", run=run)
 
     async def watch(self, open_runs: Collection[RunId]) -> AsyncIterator[Observation]:
-        """For one reader at a time; while nobody asks for the next observation, nothing is looked at."""
+        """For one reader at a time; while nobody asks for the next observation, nothing is looked at.
+
+        Raises NothingRuns once a supervisor has said that the disk is full.
+        """
         yield FleetObserved(tuple(slot.gpu for slot in self._slots))
         for name in open_runs:
             yield self._recall(name)
@@ -139,6 +144,8 @@ class LocalExecutor:
         while True:
             while self._news:
                 yield self._news.popleft()
+            if self._refused is not None:
+                raise self._refused
             await self._pause()
             self._look()
 
@@ -214,6 +221,9 @@ class LocalExecutor:
                 local_folder.build, run.folder, base=self._base, source=job.source, links=self._links
             )
         except OSError as error:
+            if told := refusal(error):
+                self._runs.pop(run.id, None)  # it was never launched
+                raise told from error
             if run.id in self._runs:
                 self._lose(run, f"its folder could not be made: {error.strerror or error}")
         if run.id in self._runs:  # neither lost nor cancelled meanwhile
@@ -263,6 +273,7 @@ class LocalExecutor:
         reader = run.log.finish()
         if run.started_at is not None:  # a short run may have ended between two looks
             self._tell_identity(run, end.at)
+        self._refused = self._refused or (refused(end.reason) if end.cause == "disk" else None)
         self._conclude(run, ended(run.id, end, reader, self._limits, is_void=self._is_void(run)))
 
     def _lose(self, run: _Run, reason: str) -> None:

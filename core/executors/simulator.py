@@ -53,6 +53,7 @@ class Simulator:
         self._waiting: list[_Life] = []
         self._news: deque[Observation] = deque()
         self._wake = asyncio.Event()
+        self._broken: BaseException | None = None  # what ended the life of a run before its time
 
     async def __aenter__(self) -> Self:
         self._notes.open()
@@ -81,7 +82,10 @@ class Simulator:
             self._end(life, self._clock.now(), cancelled=True)
 
     async def watch(self, open_runs: Collection[RunId]) -> AsyncIterator[Observation]:
-        """For one reader at a time. What was noted and is not open is forgotten: it is another session's, or done."""
+        """For one reader at a time. What was noted and is not open is forgotten: it is another session's, or done.
+
+        Raises what broke the simulation, such as OSError for a full disk.
+        """
         yield FleetObserved(self._gpus)
         for name in list(self._notes.known):
             if name not in open_runs and name not in self._lives:
@@ -93,6 +97,8 @@ class Simulator:
         while True:
             while self._news:
                 yield self._news.popleft()
+            if self._broken is not None:
+                raise self._broken
             self._wake.clear()
             await self._wake.wait()
 
@@ -124,7 +130,7 @@ class Simulator:
             self._taken.add(life.note.gpu)
         life.task = asyncio.create_task(self._live(life), name=f"simulated {life.note.run}")
         self._tasks.add(life.task)
-        life.task.add_done_callback(self._tasks.discard)
+        life.task.add_done_callback(self._bury)
 
     async def _live(self, life: _Life) -> None:
         if life.note.started_at is None:
@@ -143,6 +149,13 @@ class Simulator:
                 self._report(Progressed(note.run, at, _progress(note, report / REPORTS)))
         await self._until(start + fate.seconds)
         self._end(life, start + fate.seconds)
+
+    def _bury(self, task: asyncio.Task[None]) -> None:
+        """A life that broke can report nothing more, so `watch` says it."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._broken = self._broken or error
+            self._wake.set()
 
     async def _until(self, moment: float) -> None:
         if (left := moment - self._clock.now()) > 0:

@@ -6,6 +6,7 @@ Knows no time and no fleet.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -58,7 +59,8 @@ class Notes:
         del self.known[run]
 
     def close(self) -> None:
-        self._out.close()
+        with suppress(OSError):  # a full disk, which `keep` has told already
+            self._out.close()
 
 
 def _notes(content: bytes) -> Iterator[Note]:

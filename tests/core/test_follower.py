@@ -170,3 +170,19 @@ def test_a_command_is_a_row_for_the_engine(path: Path) -> None:
         assert db.execute("select body from commands where number = ?", (number,)).fetchone() == (
             encode(Note(by="ada", text="hello")),
         )
+
+
+async def test_a_file_that_is_removed_is_gone_and_takes_no_commands(path: Path, story: Story) -> None:
+    logs.append_all(path, story.facts)
+    follower = Follower(path)
+    assert not follower.is_gone
+    await until(follower, len(story.facts))
+    assert not follower.is_gone
+    path.unlink()
+    assert follower.is_gone
+    with pytest.raises(LogError, match="is gone"):
+        follower.dispatch(Note(by="ada", text="hello"))
+
+
+def test_a_file_that_is_not_there_yet_is_not_gone(tmp_path: Path) -> None:
+    assert not Follower(tmp_path / "session.db").is_gone

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import imagined
 import pytest
 from story import E0, Story
 
 from core import events as ev
+from core import headless, virtual
+from core import log as logs
 from core.feed import Update
 from core.fold import fold
-from core.headless import show
+from core.headless import show, waiting
+from core.settings import load
 from core.state import State
 from core.telling import line, progress
 
@@ -73,3 +78,23 @@ def test_what_happened_before_this_engine_is_not_printed_again() -> None:
 
     asyncio.run(show(updates(), said.append, state=before))
     assert [text.split("  ")[1] for text in said] == ["e0-2 finished: val_bpb 2.6000 in 10.0 s"]
+
+
+def test_a_paused_session_says_who_paused_it_and_what_goes_on_with_it() -> None:
+    story = Story()
+    assert waiting(story.state) == ""
+    story.tell(ev.ResearchPaused, by="ada\x1b[2J", reason="lunch")
+    said = waiting(story.state)
+    assert said.startswith("paused by ada since ")
+    assert said.endswith(" (lunch): `autoresearch-tui resume` goes on")
+    assert waiting(story.tell(ev.ResearchResumed, by="ada").state) == ""
+
+
+def test_no_ui_on_a_paused_session_says_so_at_its_start(tmp_path: Path) -> None:
+    folder, said = imagined.workspace(tmp_path / "work"), list[str]()
+    imagined.campaign(folder, fleet="H100:2", max_experiments=1)
+    file = imagined.file_of(folder)
+    logs.append_all(file, [ev.ResearchPaused(at=imagined.state_of(folder).at, by="ada", reason="")])
+    chosen = load(folder, {}, {"executor": "simulator", "speed": "max", "fleet": "H100:2", "for": "1s"})
+    virtual.run(headless.run(folder, chosen, "0", said.append))
+    assert sum("paused by ada since" in text for text in said) == 1

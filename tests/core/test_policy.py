@@ -11,6 +11,7 @@ from core import events as ev
 from core.ids import GpuId
 from core.policy import Ask, AskAgain, Cancel, Commit, Finish, Judge, Launch, Move, plan
 from core.state import State
+from core.tiers import MAX_LOST
 from core.verdict import Rules
 
 RULES = Rules()
@@ -223,7 +224,7 @@ def test_an_engine_started_again_tries_a_broken_baseline_again() -> None:
 
 def test_a_baseline_that_is_always_lost_is_not_launched_for_ever() -> None:
     story = Story(gpus=1)
-    for _ in range(3):
+    for _ in range(MAX_LOST + 1):
         (move,) = planned(story)
         assert isinstance(move, Launch)
         story.tell(ev.RunEnded, run=story.start(E0), outcome="lost", reason="disk full")

@@ -110,9 +110,28 @@ def test_a_packed_recording_that_was_cut_off_plays_as_far_as_it_goes(tmp_path: P
         story.tell(ev.NoteAdded, by="ada", text=f"{number * 7919 % 2000:x}")
     path = write(tmp_path / "s.jsonl.gz", story)
     path.write_bytes(path.read_bytes()[:-4000])
-    facts = list(recording.read(path))
+    played = Recording(path)
+    facts = [fact for block in played.blocks() for fact in block.facts]
     assert facts == story.facts[: len(facts)]
     assert len(facts) > 100
+    assert (played.damaged, played.note) == (0, "The recording ends early: the file was cut off.")
+
+
+def test_a_packed_recording_that_is_whole_says_nothing_though_it_was_packed_in_pieces(
+    tmp_path: Path, story: Story
+) -> None:
+    path = write(tmp_path / "s.jsonl.gz", story)
+    path.write_bytes(path.read_bytes() + gzip.compress(ev.encode(story.facts[-1]) + b"\n"))
+    played = Recording(path)
+    assert [fact for block in played.blocks() for fact in block.facts] == [*story.facts, story.facts[-1]]
+    assert played.note == ""
+
+
+def test_a_packed_recording_that_was_cut_off_in_its_header_is_none(tmp_path: Path, story: Story) -> None:
+    path = write(tmp_path / "s.jsonl.gz", story)
+    path.write_bytes(path.read_bytes()[:12])
+    with pytest.raises(RecordingError, match="cut off"):
+        list(recording.read(path))
 
 
 def test_a_newer_recording_plays_and_says_so(tmp_path: Path, story: Story) -> None:

@@ -72,7 +72,7 @@ def test_every_kind_of_setting_can_be_given_as_a_variable(tmp_path: Path) -> Non
     )
 
 
-@pytest.mark.parametrize("prices", ['{ H100 = "2.5" }', "{ H100 = -1 }", '{ "the best" = 2.5 }', "2.5", '"H100=2.5"'])
+@pytest.mark.parametrize("prices", ['{ H100 = "2.5" }', "{ H100 = -1 }", '{ "the best!" = 2.5 }', "2.5", '"H100=2.5"'])
 def test_prices_in_the_file_are_numbers_by_gpu_type(tmp_path: Path, prices: str) -> None:
     assert "gpu_usd_hour must be GPU types with dollars per hour" in wrong(tmp_path, f"gpu_usd_hour = {prices}")
     (tmp_path / FILE).write_text("gpu_usd_hour = { H100 = 2, H200 = 3.9 }\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
+
 from core.commands import Command
 from core.events import Fact
 from core.feed import Update
@@ -13,6 +15,7 @@ from core.state import State
 from themes.loader import built_in
 from tui.app import ControlRoom
 from tui.looks import Looks
+from tui.moment import Moment
 
 
 class Still:
@@ -46,3 +49,7 @@ class Room(ControlRoom):
 
     def _check_engine(self) -> None:
         pass
+
+    def _look(self) -> Moment:
+        found = super()._look()
+        return msgspec.structs.replace(found, now=found.state.at)

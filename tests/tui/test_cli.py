@@ -46,7 +46,7 @@ def test_status_is_a_stable_interface(workspace: Path) -> None:
     status = json.loads(stub.run(workspace, "status", "--json").stdout)
     assert set(status) == {
         *("version", "simulated", "engine", "elapsed_s", "experiments", "runs", "baseline", "best", "ledger"),
-        *("improvement", "tiers", "noise", "capacity_s", "stop_reason"),
+        *("improvement", "tiers", "noise", "capacity_s", "paused", "gate", "lost", "spent_usd", "stop_reason"),
     }
     assert status["version"] == 2
     assert status["simulated"] is False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,12 +12,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import imagined
 import psutil
 import pytest
 import stub
 from stub import file_of, state_of, until
 
 from core.errors import AutoresearchError, NothingRuns, WorkspaceError
+from core.events import EngineStarted
 from tui import engine_log, engine_process
 from tui.engine_process import EngineProcess
 
@@ -145,3 +148,16 @@ def test_a_log_that_was_left_too_large_is_put_aside(tmp_path: Path) -> None:
     os.close(engine_log.opened(file, limit=10))
     assert file.read_text() == ""
     assert file.with_name("engine.log.1").read_text() == "x" * 20
+
+
+def test_a_simulated_session_goes_on_simulated_unless_somebody_says_what_executes_its_runs(tmp_path: Path) -> None:
+    folder = imagined.workspace(tmp_path / "work")
+    imagined.campaign(folder, fleet="H100:2", max_experiments=1)
+    engine = engine_process.start(folder, {"max_experiments": 1})
+    with contextlib.suppress(ProcessLookupError):  # there may have been nothing to do
+        os.kill(engine.pid, signal.SIGTERM)
+    until(lambda: not engine_process.is_alive(file_of(folder)))
+    starts = [fact for fact in imagined.facts_of(folder) if isinstance(fact, EngineStarted)]
+    assert [start.executor for start in starts] == ["simulator", "simulator"]
+    with pytest.raises(AutoresearchError, match="This session is simulated: go on with --executor simulator"):
+        engine_process.start(folder, {"executor": "local"})

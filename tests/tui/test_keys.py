@@ -355,3 +355,18 @@ def test_in_playback_the_keys_of_the_tape_move_it(playing: Playing) -> None:
             assert claim(player, before), name
 
     in_window(playing, drive)
+
+
+def test_after_a_step_to_a_verdict_the_ticker_ends_with_it(playing: Playing) -> None:
+    async def drive(pilot: Pilot[Any]) -> None:
+        player: Any = playing.feed
+        await loaded(pilot, playing, len(crossed()) // 2)
+        before = player.state.seq
+        await pilot.press("greater_than_sign")
+        while player.state.seq == before:
+            await pilot.pause(0.01)
+        await pilot.pause()
+        assert isinstance(playing.moment.news[-1], ev.ExperimentJudged | ev.ExperimentVetoed)
+        assert len(playing.moment.news) > 3
+
+    in_window(playing, drive)

@@ -85,6 +85,10 @@ def test_states_are_told_apart_by_glyph_alone(kind: Glyphs, names: tuple[str, ..
     assert len({getattr(kind, name) for name in names}) == len(names)
 
 
+def test_an_interval_is_no_sign_of_a_state_that_stands_beside_numbers() -> None:
+    assert ASCII.plus_minus not in (ASCII.retest, ASCII.ellipsis, ASCII.minus)
+
+
 @pytest.mark.parametrize(
     ("environ", "encoding", "chosen"),
     [
@@ -98,6 +102,12 @@ def test_states_are_told_apart_by_glyph_alone(kind: Glyphs, names: tuple[str, ..
         ({"AUTORESEARCH_ASCII": "true"}, "utf-8", ASCII),
         ({"AUTORESEARCH_ASCII": "0"}, "ascii", UNICODE),
         ({"AUTORESEARCH_ASCII": ""}, "utf-8", UNICODE),
+        ({"TERM": "linux"}, "utf-8", ASCII),
+        ({"TERM": "dumb"}, "utf-8", ASCII),
+        ({"TERM": "xterm-256color"}, "utf-8", UNICODE),
+        ({"LC_ALL": "C"}, "utf-8", ASCII),
+        ({"LC_ALL": "C.UTF-8"}, "utf-8", UNICODE),
+        ({"LC_ALL": "C", "AUTORESEARCH_ASCII": "0"}, "utf-8", UNICODE),
     ],
 )
 def test_glyphs_follow_the_locale_and_the_wish(environ: dict[str, str], encoding: str | None, chosen: Glyphs) -> None:

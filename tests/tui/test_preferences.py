@@ -12,7 +12,6 @@ from tui.glyphs import ASCII, UNICODE
 from tui.keys import key_of, keymap, keys_of, rebind
 from tui.preferences import FILE, Preferences, preferences, remember_theme
 
-
 XTERM = {"TERM": "xterm-256color"}
 
 

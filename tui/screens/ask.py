@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import time
+from typing import ClassVar, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.keys import _character_to_key
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 Answer = TypeVar("Answer")
+LONGEST = 4000  # characters of a line: as long as a note may be
+QUIET_S = 1.0  # what goes on being too much is not said again
 
 
 class Confirm(ModalScreen[bool]):
@@ -43,15 +47,61 @@ class Confirm(ModalScreen[bool]):
         self.dismiss(yes)
 
 
+class Field(Input):
+    """A line of text up to `LONGEST`. What is too much is dropped at once, and said."""
+
+    def __init__(self, value: str = "") -> None:
+        super().__init__(value, max_length=LONGEST, compact=True)
+        self._said_at = -QUIET_S
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.value) >= LONGEST
+
+    def restricted(self) -> None:
+        self._say(f"A line holds {LONGEST:,} characters; the rest is left out.")
+
+    def _on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        event.prevent_default()
+        if time.monotonic() - self._said_at < QUIET_S:
+            return  # the rest of what was too much
+        lines = event.text.strip("\r\n").splitlines()
+        room = max(0, LONGEST - len(self.value) + len(self.selected_text))
+        if lines:
+            self.replace(lines[0][:room], *self.selection)
+        if lines and len(lines[0]) > room:
+            self.restricted()
+        elif len(lines) > 1:
+            self._say(f"Only the first of {len(lines):,} lines was taken.")
+
+    def _say(self, sentence: str) -> None:
+        before, self._said_at = self._said_at, time.monotonic()
+        if self._said_at - before > QUIET_S:
+            self.app.notify(sentence, severity="warning", markup=False)
+
+
 class Ahead(ModalScreen[Answer]):
     """A modal screen with one Input, which also takes the keys that were typed before it was drawn.
 
-    They were on their way to what had the focus then; a slow link brings them all at once.
+    They were on their way to what had the focus then; a slow link brings them all at once. So it hands on the keys
+    that were typed behind the line, before the screen was gone.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._waiting: list[events.Key] = []
+        self._submitted: str | None = None
+        self._field: Input | None = None
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self._submitted, self._field = event.value, event.input
+
+    def on_unmount(self) -> None:
+        if self._field is None or self._submitted is None or not self._field.value.startswith(self._submitted):
+            return
+        for character in self._field.value[len(self._submitted) :]:
+            self.app.post_message(events.Key(_character_to_key(character), character))
 
     def type_ahead(self, event: events.Key) -> bool:
         """Whether the key was meant for the Input, and is in it now or will be."""
@@ -60,9 +110,11 @@ class Ahead(ModalScreen[Answer]):
             return False
         if is_ready:
             self.query_one(Input).insert_text_at_cursor(event.character or "")
-        else:
-            self._waiting.append(event)
+            return True
+        if not self._waiting:
             self.call_after_refresh(self._put)
+        if len(self._waiting) < LONGEST:
+            self._waiting.append(event)
         return True
 
     async def _put(self) -> None:
@@ -83,10 +135,10 @@ class Prompt(Ahead[str | None]):
     Prompt > Vertical {
         width: 100%; height: auto; border: round $focus; background: $panel; padding: 0 1; margin-bottom: 1;
     }
-    Prompt Input { border: none; height: 1; padding: 0; background: $panel; }
+    Prompt Input { background: $panel; }
     Prompt .hint { color: $muted; }
     """
-    BINDINGS: list[BindingType] = [Binding("escape", "leave", "Leave")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Leave")]
 
     def __init__(self, title: str, *, hint: str = "", value: str = "", may_be_empty: bool = False) -> None:
         super().__init__()
@@ -95,7 +147,7 @@ class Prompt(Ahead[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = self._heading.replace("[", "\\[")
-            yield Input(self._value, max_length=4000)
+            yield Field(self._value)
             yield Static(self._hint or "enter: done   esc: leave", classes="hint", markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

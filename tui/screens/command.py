@@ -17,10 +17,9 @@ from tui.moment import Moment
 from tui.paint import Line, line
 from tui.pane import Pane
 from tui.safe import fit
-from tui.screens.ask import Ahead
+from tui.screens.ask import Ahead, Field
 from tui.spoken import OFFERS, Offer, hear, offers
 
-LONGEST = 4000  # characters: as long as a note may be
 COLUMN = 24  # cells for the command of an offer
 
 
@@ -57,7 +56,7 @@ def _offer(offer: Offer, column: int, width: int, *, first: bool) -> Line:
     )
 
 
-class Typed(Input):
+class Typed(Field):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "older(1)", "Typed before", show=False),
         Binding("down", "older(-1)", "Typed after", show=False),
@@ -66,7 +65,7 @@ class Typed(Input):
     ]
 
     def __init__(self, typed: list[str]) -> None:
-        super().__init__(max_length=LONGEST, compact=True)
+        super().__init__()
         self._typed, self._at, self._draft = typed, 0, ""
 
     def put(self, text: str) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
+from tui.screens.diff import copy_patch
 from tui.screens.room import Room
+from tui.versions import pair
 from tui.widgets.chart import ChartPane
 from tui.widgets.detail import DetailPane
 from tui.widgets.fleet import FleetPane
@@ -42,6 +44,9 @@ class Dashboard(Room):
                 self.focus_next("#fleet, #wave, #chart, #detail, #ticker")
             case "axis":
                 self.query_one(ChartPane).toggle_axis()
+            case "copy":
+                moment = self.control.moment
+                copy_patch(self.app, pair(moment.state, moment.selected, "parent"))
             case "zoom":
                 self._zoom()
             case "back" if self.maximized is not None:

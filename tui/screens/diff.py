@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 
 from core import patch
@@ -155,7 +155,7 @@ class DiffScreen(Room):
             case "wave_back" | "wave_on":
                 self._turn(1 if action == "wave_on" else -1)
             case "copy":
-                self._copy()
+                copy_patch(self.app, self.found)
             case _:
                 return False
         return True
@@ -174,11 +174,13 @@ class DiffScreen(Room):
                 return screen.order()
         return tuple(self.control.moment.state.experiments)
 
-    def _copy(self) -> None:
-        if isinstance(self.found, Pair):
-            text = patch.diff(self.found.before, self.found.after)
-            self.app.copy_to_clipboard(text)
-            said = f"Copied the patch of {self.found.name}: {numbers.count(text.count(chr(10)), 'line')}."
-            self.notify(said, timeout=3, markup=False)
-        else:
-            self.notify("There is no patch to copy.", severity="warning", timeout=3, markup=False)
+
+def copy_patch(app: App[Any], found: Pair | str) -> None:
+    """To the clipboard; says how much it is, or that there is nothing."""
+    if not isinstance(found, Pair):
+        app.notify("There is no patch to copy.", severity="warning", timeout=3, markup=False)
+        return
+    text = patch.diff(found.before, found.after)
+    app.copy_to_clipboard(text)
+    lines = numbers.count(text.count("\n"), "line")
+    app.notify(f"Copied the patch of {found.name}: {lines}.", timeout=3, markup=False)

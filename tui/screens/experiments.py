@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -19,8 +19,10 @@ from tui.paint import Line, fill
 from tui.pane import Pane
 from tui.safe import fit, line, wrap
 from tui.screens.room import Room
+from tui.table import Table
 from tui.widgets.experiments import COLUMNS, ExperimentTable
 from tui.widgets.hints import Hint, Hints
+from tui.widgets.reader import Reader
 
 EXAMPLE = "text  verdict:kept  gpu:H200  bpb<0.98  wave:12  DEPTH=8  -is:open"
 MAX_FILTER = 400  # characters
@@ -131,10 +133,9 @@ class ExperimentsScreen(Room):
         if self.control.moment.marked:
             self.control.on_marked(Marked(frozenset()))
 
-    def show(self, moment: Moment) -> None:
-        for table in self.query(ExperimentTable):  # first: the note counts what it shows; none before it is composed
-            table.show(moment)
-        super().show(moment)
+    def panes(self) -> Iterable[Pane | Table | Reader]:
+        """The table first: the note counts what it shows."""
+        return sorted(super().panes(), key=lambda pane: not isinstance(pane, ExperimentTable))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

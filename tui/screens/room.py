@@ -30,6 +30,8 @@ class Room(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012  as Textual has it
     VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-tall")]  # noqa: RUF012
 
+    ALLOW_IN_MAXIMIZED_VIEW = ".-textual-system, Header, Footer, Transport"
+
     @property
     def control(self) -> ControlRoom:
         return cast("ControlRoom", self.app)

@@ -7,13 +7,15 @@ o the next GPU type, home end the first and last. The wheel zooms at the pointer
 
 from __future__ import annotations
 
+import time
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
 
 from core.ids import ExperimentId
-from core.state import Experiment, State
+from core.state import State
+from tui import plot
 from tui.glyphs import UNICODE, Glyphs
 from tui.messages import Opened, Selected
 from tui.moment import Moment
@@ -23,6 +25,7 @@ from tui.pane import Pane
 from tui.safe import line as safe_line
 from tui.signs import sign
 from tui.widgets import drawing, frame, viewport
+from tui.widgets.cursor import Ground, under_cursor
 from tui.widgets.frame import Drawing
 from tui.widgets.marks import Collector, Mark, Series
 from tui.widgets.pieces import cut
@@ -30,6 +33,9 @@ from tui.widgets.viewport import Viewport
 
 STEP = 0.2  # of what is shown, per key
 IN, OUT = 0.6, 1 / 0.6
+MANY = 1000  # marks from which a drawing is worth waiting for
+EVERY_S = 0.5  # between two looks at many results
+AFTER_S = 0.05  # a frame is out by then
 
 
 class ChartPane(Pane):
@@ -54,8 +60,12 @@ class ChartPane(Pane):
         self.port = Viewport()
         self._collector = Collector()
         self._series = Series()
+        self._ground: Ground | None = None
+        self._ground_of: tuple[object, ...] = ()
         self._drawing: Drawing | None = None
-        self._drawn_of: tuple[object, ...] = ()
+        self._has_waited = plot.is_loaded()
+        self._is_waiting = False  # for the next look at many results
+        self._looked_at = 0.0
         self._dragged: tuple[int, int] | None = None
 
     # --- showing ---
@@ -66,17 +76,34 @@ class ChartPane(Pane):
         return f"val_bpb over {self.port.axis}{f' · {where}' if where else ''}"
 
     def lines(self, moment: Moment, width: int, height: int) -> list[Line]:
-        series = self._series = self._collector.of(moment.state)
-        key = (series, self.port, width, height, moment.selected, moment.experiment, self.looks.glyphs)
-        if not _same(key, self._drawn_of):
-            glyphs = self.looks.glyphs
-            mark = marked(series, self.port, moment.selected)
-            self._drawing = drawing.drawn(
-                series, self.port, width, height, glyphs=glyphs, selected=moment.selected,
-                readout=readout(moment.state, mark, moment.selected, width, glyphs),
-            )  # fmt: skip
-            self._drawn_of = key
-        return list(self._drawing.lines) if self._drawing else empty(moment.state, width, height)
+        series, glyphs = self._latest(moment.state), self.looks.glyphs
+        if not self._has_waited and series.marks:
+            self._has_waited = True
+            self.call_after_refresh(self.redraw)  # what draws takes 0.1 s to load; the other panes are shown first
+            return []
+        key = (series, self.port, width, height, glyphs)
+        if not _same(key, self._ground_of):
+            self._ground, self._ground_of = drawing.ground(series, self.port, width, height, glyphs), key
+        if self._ground is None:
+            self._drawing = None
+            return empty(moment.state, width, height)
+        words = readout(moment.state, marked(series, self.port, moment.selected), moment.selected, width, glyphs)
+        self._drawing = under_cursor(self._ground, series, self.port, glyphs, moment.selected, words)
+        return list(self._drawing.lines)
+
+    def _latest(self, state: State) -> Series:
+        """Of many results, new ones are drawn twice a second at most, and never before what a key has changed."""
+        if len(self._series.marks) < MANY or self._collector.knows(state):
+            self._series = self._collector.of(state)
+        elif not self._is_waiting:
+            self._is_waiting = True
+            self.set_timer(max(AFTER_S, self._looked_at + EVERY_S - time.monotonic()), self._look_again)
+        return self._series
+
+    def _look_again(self) -> None:
+        self._is_waiting, self._looked_at = False, time.monotonic()
+        self._series = self._collector.of(self.moment.state)
+        self.show(self.moment)
 
     # --- moving ---
 
@@ -170,15 +197,13 @@ class ChartPane(Pane):
 def _same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
     """Big parts by identity, small ones by value."""
     pairs = zip(one, other, strict=False)
-    return len(one) == len(other) and all(
-        a is b or (not isinstance(a, Series | Experiment) and a == b) for a, b in pairs
-    )
+    return len(one) == len(other) and all(a is b or (not isinstance(a, Series) and a == b) for a, b in pairs)
 
 
 def marked(series: Series, port: Viewport, selected: ExperimentId | None) -> Mark | None:
     """The mark of an experiment: of the GPU type in view, or the one with most results."""
     main = frame.main_type(series, port)
-    found = [mark for mark in frame.chosen(series, port) if mark.experiment == selected]
+    found = [mark for mark in frame.marks_of(series, selected) if frame.is_chosen(mark, port)]
     return next((mark for mark in found if mark.gpu_type == main), next(iter(found), None))
 
 

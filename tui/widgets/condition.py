@@ -20,10 +20,13 @@ REASON = 60  # characters of a reason
 
 def pieces(moment: Moment, glyphs: Glyphs, keys: Chosen) -> list[Piece]:
     """`keys`: as the person has mapped them."""
-    return [piece(90, *_mode(moment, glyphs, keys)), *_calls(moment, glyphs, keys)]
+    reads = [piece(45, line(("read-only", "muted")), EMPTY)] if moment.read_only and moment.mode != "playback" else []
+    return [piece(90, *_mode(moment, glyphs, keys)), *reads, *_calls(moment, glyphs, keys)]
 
 
 def _mode(moment: Moment, glyphs: Glyphs, keys: Chosen) -> tuple[Line, ...]:
+    if moment.is_gone:
+        return (_said(glyphs.warning, "the session's file is gone", "error bold"),)
     match moment.mode:
         case "loading":
             share = f" {numbers.share(moment.loading)}" if moment.loading is not None else ""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from core.ids import ExperimentId
 from tui.chart import limits
 from tui.glyphs import UNICODE, Glyphs
@@ -17,6 +15,7 @@ from tui.paint import Line, line
 from tui.plot import Layer, plot
 from tui.signs import point
 from tui.widgets import margins
+from tui.widgets.cursor import Ground, under_cursor
 from tui.widgets.frame import Drawing, Groups, chosen, grouped, in_view, main_type, position, whole
 from tui.widgets.margins import SIGMAS, scale
 from tui.widgets.marks import Mark, Series, Step
@@ -72,6 +71,12 @@ def drawn(
     readout: Line = (),
 ) -> Drawing | None:
     """None where there is nothing to draw, or no room. `readout` is the lowest line where there is room for it."""
+    below = ground(series, port, cells, rows, glyphs)
+    return under_cursor(below, series, port, glyphs, selected, readout) if below is not None else None
+
+
+def ground(series: Series, port: Viewport, cells: int, rows: int, glyphs: Glyphs = UNICODE) -> Ground | None:
+    """All but the cursor: 20 ms at 10,000 results."""
     marks = chosen(series, port)
     if not marks or cells < 16 or rows < 3:
         return None
@@ -86,27 +91,18 @@ def drawn(
     labels = scale(up, height, floor)
     left = max(map(len, labels.values()), default=4) + 2
     frame = Drawing((), left, int(legend), cells - left, height, floor, across, up)
-    body = _body(frame, series, port, groups, labels, glyphs, selected)
-    lines = [margins.legend(series, groups, port, cells, glyphs)] if legend else []
-    lines += [*body, margins.across(frame, port, series, selected, glyphs)]
-    lines += [readout] if below else []
-    return msgspec.structs.replace(frame, lines=tuple(lines))
+    body = _body(frame, series, port, groups, labels, glyphs)
+    head = (margins.legend(series, groups, port, cells, glyphs),) if legend else ()
+    return Ground(frame, head, tuple(body), has_readout=below)
 
 
 def _body(
-    frame: Drawing,
-    series: Series,
-    port: Viewport,
-    groups: Groups,
-    labels: dict[int, str],
-    glyphs: Glyphs,
-    selected: ExperimentId | None,
+    frame: Drawing, series: Series, port: Viewport, groups: Groups, labels: dict[int, str], glyphs: Glyphs
 ) -> list[Line]:
     layers = [
         *_waves(frame, series, port, glyphs),
         *stairs(frame, port, series.steps.get(main_type(series, port), ()), glyphs),
         *_marks(frame, series, port, groups, glyphs),
-        *_cursor(frame, series, port, groups, glyphs, selected),
     ]
     rows = plot(layers, frame.width, frame.height)
     room = frame.left - 2
@@ -129,29 +125,6 @@ def _marks(frame: Drawing, series: Series, port: Viewport, groups: Groups, glyph
         layers.append((rank, Layer(sign.role, sign.glyph if is_main else glyphs.dot, list(seen))))
         layers.append((rank, Layer(sign.role, glyphs.up, list(above))))
     return [layer for _, layer in sorted(layers, key=lambda item: item[0])]
-
-
-def _cursor(
-    frame: Drawing,
-    series: Series,
-    port: Viewport,
-    groups: Groups,
-    glyphs: Glyphs,
-    selected: ExperimentId | None,
-) -> list[Layer]:
-    layers = []
-    main = main_type(series, port)
-    best = next(reversed(series.steps.get(main, ())), None)
-    wanted = {selected, best.experiment if best is not None else None}
-    for mark in (mark for group in groups.values() for mark in group if mark.experiment in wanted):
-        is_best = best is not None and mark.experiment == best.experiment and mark.gpu_type == main
-        if not is_best and mark.experiment != selected:
-            continue
-        where = [(frame.column(position(mark, port)), frame.row(mark.val_bpb))]
-        sign = point(mark.drawn, glyphs)
-        symbol, role = (glyphs.best, "best bold") if is_best else (sign.glyph, sign.role)
-        layers.append(Layer(f"{role} reverse" if mark.experiment == selected else role, symbol, where))
-    return layers
 
 
 # --- the best so far --------------------------------------------------------------------------------------------------

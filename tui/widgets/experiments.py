@@ -160,11 +160,11 @@ class ExperimentTable(Table):
             self.post_message(Selected(ExperimentId(str(self.key))))
 
     def _go_to(self, name: ExperimentId | None) -> None:
-        """As `move_to_key`, but nobody is told: they know."""
+        """As `move_to_key`, but nobody is told: they know. After its own keys it stands there already."""
         if name is not None and name in self.ids:
-            self.cursor = self.ids.index(name)
-            self._reveal()
-            self.refresh()
+            is_there, self.cursor = self.key == name, self.ids.index(name)
+            if not self._reveal() and not is_there:
+                self.refresh()
 
     def keys(self, moment: Moment) -> Sequence[Hashable]:
         return self._ordering.update(moment.state, self.filter, self.sorted_by, downward=self.downward)

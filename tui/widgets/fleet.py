@@ -20,12 +20,11 @@ from tui.messages import Opened, Selected
 from tui.moment import Moment
 from tui.paint import EMPTY, Line, line, width
 from tui.pane import Pane
-from tui.safe import fit
+from tui.safe import fit, wrap
 from tui.safe import line as safe
 from tui.widgets import fleet_ledger
 from tui.widgets.fleet_cells import Block, Layout, block_at, layout, moved
 from tui.widgets.pieces import arranged, cut, piece
-
 
 MOST = 8  # lines of a pane that is as high as its content
 
@@ -131,7 +130,7 @@ def fleet(
 ) -> list[Line]:
     """`letters`: the ledger's columns are told apart without colours."""
     if not moment.state.gpus:
-        return [line((_nothing(moment), "muted"))]
+        return [line((each, "muted")) for each in wrap(_nothing(moment), cells)][:height]
     plan = layout(moment.state, cells, rows_for_cells(height))
     drawn = _rows(moment, plan, cells, glyphs, cursor)
     left = height - len(drawn)

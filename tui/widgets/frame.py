@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import islice, takewhile
 
 import msgspec
 
+from core.ids import ExperimentId
 from tui.paint import Line
-from tui.widgets.marks import Mark, Series, Step
+from tui.widgets.marks import Mark, Series, Step, number_of
 from tui.widgets.viewport import Range, Viewport
 
 Cells = dict[tuple[float, float], None]  # an ordered set
@@ -74,7 +77,21 @@ def chosen(series: Series, port: Viewport) -> list[Mark]:
     """Marks of the GPU type; crashes are of all."""
     if not port.gpu_type:
         return list(series.marks)
-    return [mark for mark in series.marks if mark.gpu_type in (port.gpu_type, "")]
+    return [mark for mark in series.marks if is_chosen(mark, port)]
+
+
+def is_chosen(mark: Mark, port: Viewport) -> bool:
+    return not port.gpu_type or mark.gpu_type in (port.gpu_type, "")
+
+
+def marks_of(series: Series, name: ExperimentId | None) -> list[Mark]:
+    """Those of one experiment, found by its number: a look at all takes longer than a key may."""
+    if name is None:
+        return []
+    number = number_of(name)
+    first = bisect_left(series.marks, number, key=lambda mark: mark.number)
+    near = takewhile(lambda mark: mark.number == number, islice(series.marks, first, None))
+    return [mark for mark in near if mark.experiment == name]
 
 
 def in_view(marks: Iterable[Mark], port: Viewport) -> list[Mark]:

@@ -7,7 +7,7 @@ from tui.glyphs import Glyphs
 from tui.paint import Line, Span, fill, line, width
 from tui.safe import fit
 from tui.signs import point
-from tui.widgets.frame import Drawing, Groups, position
+from tui.widgets.frame import Drawing, Groups, marks_of, position
 from tui.widgets.marks import Series
 from tui.widgets.pieces import cut
 from tui.widgets.viewport import Range, Viewport, nice, ticks, time_ticks
@@ -75,7 +75,7 @@ def _others(series: Series, port: Viewport, glyphs: Glyphs) -> Line:
 
 def across(frame: Drawing, port: Viewport, series: Series, selected: ExperimentId | None, glyphs: Glyphs) -> Line:
     """Labels under the plot; the cursor's column is pointed at."""
-    mark = next((each for each in series.marks if each.experiment == selected), None)
+    mark = next(iter(marks_of(series, selected)), None)
     cursor = round(frame.column(position(mark, port))) if mark is not None else -1
     row = [" "] * frame.width
     free = 0

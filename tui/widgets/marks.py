@@ -64,11 +64,16 @@ class Collector:
         self._found: dict[ExperimentId, tuple[Mark, ...]] = {}
         self._series = Series()
 
+    def knows(self, state: State) -> bool:
+        """Whether `of` would answer the same again, without a look at the experiments."""
+        known = self._state
+        return state is known or (
+            state.experiments is known.experiments and state.scores is known.scores and state.lineage is known.lineage
+        )
+
     def of(self, state: State) -> Series:
         known = self._state
-        if state is known or (
-            state.experiments is known.experiments and state.scores is known.scores and state.lineage is known.lineage
-        ):
+        if self.knows(state):
             self._state = state
             return self._series
         stale = self._stale(state)

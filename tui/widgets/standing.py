@@ -36,17 +36,27 @@ def result(moment: Moment, glyphs: Glyphs) -> list[Piece]:
     if best is None:
         return [piece(80, line((f"{glyphs.best} no val_bpb yet", "muted")), line(("no val_bpb yet", "muted")))]
     return [
-        _champion(best, glyphs),
+        _champion(best, f" on {safe(best.gpu_type, 16)}" if _is_mixed(state) else "", glyphs),
         *_improved(_gain.get(parts, lambda: views.improvement(state)), glyphs),
     ]
 
 
-def _champion(best: views.Estimate, glyphs: Glyphs) -> Piece:
+def _is_mixed(state: State) -> bool:
+    """Whether GPUs of several types are here: a value means little without its own."""
+    return len({gpu.type for gpu in state.gpus} | set(state.spread)) > 1
+
+
+def _champion(best: views.Estimate, on: str, glyphs: Glyphs) -> Piece:
     value = (f"{glyphs.best} {numbers.bpb(best.mean)}", "best bold")
     half = (f" {glyphs.plus_minus} {numbers.bpb((best.high - best.low) / 2)}", "muted")
     name = "the start" if best.experiment == BASELINE else str(best.experiment)
-    long = line((f"{glyphs.best} val_bpb {numbers.bpb(best.mean)}", "best bold"), half, (f"  {name}", ""))
-    return piece(80, long, line(value, half, (f"  {name}", "")), line(value, half), line(value))
+    long = line(
+        (f"{glyphs.best} val_bpb {numbers.bpb(best.mean)}", "best bold"), half, (f"  {name}", ""), (on, "muted")
+    )
+    typed = (on, "muted")
+    return piece(
+        80, long, line(value, half, (f"  {name}", ""), typed), line(value, half, typed), line(value, typed), line(value)
+    )
 
 
 def _improved(gain: views.Improvement | None, glyphs: Glyphs) -> list[Piece]:

@@ -96,8 +96,9 @@ def _right(moment: Moment, tape: Tape, cells: int) -> Line:
     facts = ((f" fact {tape.position:,} of {tape.length:,} ".rjust(2 * len(f"{tape.length:,}") + 11), "muted"),)
     end = ((" end of the tape ", "accent bold"),) if is_over(tape) else ()
     broken = ((f" {tape.damaged:,} damaged ", "warning"),) if tape.damaged else ()
+    played = ((f" {numbers.share(tape.share):>5} ", "muted"),)  # what "50%" goes to; long pauses are not in it
     found: Line = time
-    for more in (end, broken, facts):
+    for more in (end, broken, played, facts):
         if width(found) + width(more) <= cells - 3 * SHORTEST_BAR:
             found = (*found, *more)
     return found

@@ -207,9 +207,9 @@ async def test_the_same_moment_again_draws_nothing(simulated: Sequence[Fact]) ->
     async with room.run_test(size=(120, 40)) as pilot:
         await pilot.pause(0.2)
         chart = room.screen.query_one(ChartPane)
-        before = chart._drawing
+        before = chart._ground
         room.show_now()
-        assert chart._drawing is before
+        assert chart._ground is before
 
 
 def test_a_step_down_turns_at_its_corner_and_ends_in_the_next_level() -> None:

@@ -32,7 +32,7 @@ def text(pane: DetailPane | Reader) -> str:
 
 
 def select(room: Room, name: str) -> None:
-    room._selected = ExperimentId(name)
+    room.eye.experiment = ExperimentId(name)
     room.show_now()
 
 

@@ -12,6 +12,7 @@ from tapes import crossed, simulated
 
 from core import events as ev
 from core.fold import fold
+from core.ids import GpuId
 from core.state import State
 from tui.glyphs import ASCII, UNICODE
 from tui.moment import Mode, Moment
@@ -90,6 +91,19 @@ def test_a_wave_that_waits_names_the_key() -> None:
 def test_the_best_has_its_interval_and_the_start_is_named() -> None:
     assert "val_bpb 1.0031 ± 0.00" in said(moment(story().state))
     assert "the start" in said(moment(story().state))
+
+
+def test_of_several_gpu_types_the_one_that_the_best_and_its_gain_stand_on_is_named() -> None:
+    made = story()
+    assert "H100" not in said(moment(made.state)).split("|")[1]
+    (name,) = made.wave({"DEPTH": "8"})
+    made.score(name, 0.99, 0.991).judge(name, "kept").move(name)
+    made.gpus = (*made.gpus, ev.Gpu(GpuId("H2000"), "H200"))
+    made.tell(ev.FleetSeen, gpus=made.gpus)
+    made.score(name, 0.975, 0.976, 0.974, 0.975, on="H200")  # more runs, but the start has none there
+    text = said(moment(made.state))
+    assert "val_bpb 0.9905" in text
+    assert "on H100" in text
 
 
 def test_a_gain_on_the_runs_it_was_chosen_by_is_not_called_confirmed() -> None:

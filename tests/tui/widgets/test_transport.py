@@ -40,6 +40,10 @@ def test_it_says_speed_time_and_facts() -> None:
     assert f"fact {len(FACTS) // 2:,} of {len(FACTS):,}" in line
 
 
+def test_it_says_the_share_that_is_sought() -> None:
+    assert "  50 % " in said(tape(share=0.5))[0]
+
+
 def test_a_pause_is_a_glyph() -> None:
     assert said(tape(playing=False))[0].startswith(" ‖ ×50")
 

@@ -1,0 +1,1 @@
+"""Runs on a Kubernetes cluster. Knows core.executor; knows no terminal."""

@@ -1,0 +1,261 @@
+"""The connection to one API server: requests answered with bytes, and streams of bytes.
+
+Signs in again when the server no longer takes what it signed in with, says of each failure in a sentence what it was
+and whether waiting may mend it, and repeats nothing by itself. Knows no Jobs and no pods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from kubernetes.aio import client
+
+from core.clock import Clock
+from core.errors import NothingRuns
+from k8s.credentials import Access, BadAccess, access
+from k8s.shapes import decode_failure
+
+REQUEST_S = 30.0
+CONNECT_S = 5.0
+RETRY_S = 10.0  # between attempts to renew a token before it has expired
+SPARE = 32  # connections beside the logs that are followed: watches and requests
+NO_ANSWER = 0
+PATCH = "application/strategic-merge-patch+json"
+
+
+class ClusterError(NothingRuns):
+    """One request that failed: `status` as HTTP has it (0: no answer), `reason` as Kubernetes has it."""
+
+    def __init__(
+        self, sentence: str, status: int = NO_ANSWER, reason: str = "", *, wait_s: float | None = None
+    ) -> None:
+        super().__init__(sentence)
+        self.status, self.reason = status, reason
+        self.wait_s = wait_s  # the server's own wish
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request may be answered later."""
+        return self.status in (NO_ANSWER, 408, 410, 429) or self.status >= 500
+
+    @property
+    def is_refusal(self) -> bool:
+        return self.status in (401, 403)
+
+
+class Connection:
+    """Every method raises ClusterError."""
+
+    def __init__(
+        self, *, clock: Clock, kubeconfig: str = "", context: str = "", namespace: str = "", followed: int = 0
+    ) -> None:
+        """`followed`: how many logs will be followed at once; each holds a connection."""
+        self._asked = (kubeconfig, context, namespace)
+        self._clock = clock
+        self._size = followed + SPARE
+        self._access: Access | None = None
+        self._api: client.ApiClient | None = None
+        self._signing_in = asyncio.Lock()
+        self._signed_in = 0  # how often
+        self._signed_with = b""
+
+    async def __aenter__(self) -> Self:
+        await self._sign_in(self._signed_in)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._api is not None:
+            await self._api.close()
+            self._api = None
+            for _ in range(3):  # connections are closed in the loop's next turns, and it may be about to end
+                await asyncio.sleep(0)
+
+    @property
+    def namespace(self) -> str:
+        return self._access.namespace if self._access else ""
+
+    @property
+    def context(self) -> str:
+        return self._access.context if self._access else ""
+
+    @property
+    def host(self) -> str:
+        return str(self._access.configuration.host) if self._access else ""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None = None,
+        body: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float = REQUEST_S,
+    ) -> bytes:
+        """The body of a good answer."""
+        limits = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S)
+        async with self._answer(method, path, query or {}, body, limits) as answer:
+            with self._told():
+                return await answer.read()
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, query: Mapping[str, str | int] | None = None, *, inactive_s: float
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """The bytes of a good answer as they come; a failure while they do is a ClusterError of no answer.
+
+        `inactive_s`: a stream that is silent for so long has failed.
+        """
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=inactive_s)
+        async with self._answer("GET", path, query or {}, None, limits) as answer:
+            with self._told():
+                yield answer.content
+
+    # --- one answer ---
+
+    @contextlib.asynccontextmanager
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int],
+        body: Mapping[str, Any] | None,
+        limits: aiohttp.ClientTimeout,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        for _ in range(2):
+            if self._is_expiring():
+                await self._sign_in(self._signed_in)
+            before = self._signed_in
+            answer = await self._send(method, path, query, body, limits)
+            try:
+                if answer.status == 401 and await self._sign_in(before):
+                    continue
+                if answer.status >= 300:
+                    raise await self._refused(method, path, answer)
+                yield answer
+                return
+            finally:
+                answer.close()  # not released: what is left of a stream may never end
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int],
+        body: Mapping[str, Any] | None,
+        limits: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        api = self._api
+        if api is None:
+            raise ClusterError("There is no connection to the cluster any more.")
+        with self._told():
+            verb, url, headers, *_ = await api.param_serialize(
+                method,
+                path,
+                query_params=list(query.items()),
+                header_params={"Content-Type": PATCH} if method == "PATCH" else {},
+                auth_settings=["BearerToken"],
+            )
+            sent = await api.call_api(verb, url, headers, body=body, _request_timeout=limits)
+        answer: aiohttp.ClientResponse = sent.response
+        return answer
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (aiohttp.ClientError, ssl.SSLError, TimeoutError, OSError) as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: BaseException) -> ClusterError:
+        what = f"The API server {self.host} of context {self.context!r}"
+        match error:
+            case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
+                return ClusterError(f"{what} shows a certificate that the kubeconfig does not trust: {_short(error)}.")
+            case aiohttp.ClientSSLError() | ssl.SSLError():
+                return ClusterError(f"{what} cannot be reached by TLS: {_short(error)}.")
+            case aiohttp.ClientConnectorError(os_error=cause):
+                return ClusterError(
+                    f"{what} cannot be reached: {os.strerror(cause.errno) if cause.errno else _short(cause)}."
+                )
+            case TimeoutError():
+                return ClusterError(f"{what} does not answer; check the network and the context.")
+            case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
+                return ClusterError(f"{what} broke the connection.")
+        return ClusterError(f"{what} cannot be reached: {_short(error)}.")
+
+    async def _refused(self, method: str, path: str, answer: aiohttp.ClientResponse) -> ClusterError:
+        with self._told():
+            said = decode_failure(await answer.content.read(1 << 16))
+        status, wait = answer.status, answer.headers.get("Retry-After", "")
+        wait_s = float(wait) if wait.isdecimal() else None
+        message = said.message.rstrip(".") or f"it answered {status} {answer.reason or ''}".rstrip()
+        match status:
+            case 401:
+                text = f"The API server no longer accepts the credentials of context {self.context!r}; sign in again."
+            case 403 if "exceeded quota" not in message:
+                text = f"The cluster does not allow it: {message}. `autoresearch-tui doctor` prints the missing Role."
+            case 404 if not said.reason:
+                text = f"{self.host} has no {path}: is this a Kubernetes API server? {message}."
+            case _ if said.reason:
+                text = f"The API server refused {method} {path}: {message}."
+            case _:
+                text = (
+                    f"Not the API server but something before it answered {status} {answer.reason or ''}".rstrip() + "."
+                )
+        return ClusterError(text, status, said.reason, wait_s=wait_s)
+
+    # --- signing in ---
+
+    def _is_expiring(self) -> bool:
+        found = self._access
+        return found is not None and found.renew_at is not None and self._clock.now() >= found.renew_at
+
+    async def _sign_in(self, before: int) -> bool:
+        """Unless somebody else did since `before`. False if it just did, so that it would not help."""
+        async with self._signing_in:
+            if self._signed_in != before:
+                return True
+            was = self._access
+            try:
+                found = await access(*self._asked)
+                mark = await asyncio.to_thread(_mark, found)
+                if was is not None and mark == self._signed_with:
+                    self._access = found
+                    return False
+                found.configuration.connection_pool_maxsize = self._size
+                fresh = await asyncio.to_thread(client.ApiClient, found.configuration)  # reads certificates
+            except (BadAccess, OSError, ssl.SSLError, ValueError) as error:
+                if was is not None:  # a file being replaced, or a command that fails for now: the next answer says so
+                    self._access = was._replace(renew_at=self._clock.now() + RETRY_S if was.renew_at else None)
+                    return False
+                if isinstance(error, BadAccess):
+                    raise
+                raise BadAccess(f"The certificates of the kubeconfig cannot be used: {_short(error)}.") from error
+            old, self._api, self._access, self._signed_with = self._api, fresh, found, mark
+            self._signed_in += 1
+            if old is not None:
+                await old.close()  # its streams break and are taken up again
+            return True
+
+
+def _mark(found: Access) -> bytes:
+    """Changes when what it signs in with does, a certificate that was replaced in its file included."""
+    settings = found.configuration
+    files = (settings.cert_file, settings.key_file, settings.ssl_ca_cert)
+    parts = [settings.host.encode(), *map(str.encode, settings.api_key.values())]
+    return hashlib.sha256(b"\0".join([*parts, *(Path(file).read_bytes() for file in files if file)])).digest()
+
+
+def _short(error: BaseException) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:300].rstrip(".")

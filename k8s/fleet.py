@@ -1,0 +1,67 @@
+"""The fleet as it is observed: what nodes offer, read once per change, and which GPU each pod has. Asks no cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from core.events import Gpu
+from core.ids import GpuId
+from k8s.inventory import Offer, Places, fleet, offer, places
+from k8s.mirror import Mirror
+from k8s.run import Run
+from k8s.settings import ClusterSettings
+from k8s.shapes import Node, Pod, seconds
+from k8s.waits import waiting
+
+PATIENCE_S = 5.0  # schedulers take a moment to see that a GPU is free again
+
+
+class Fleet:
+    def __init__(self, settings: ClusterSettings, session: str) -> None:
+        """`session`: the value of the session's label."""
+        self._settings, self._session = settings, session
+        self._offers: dict[str, Offer] = {}
+        self._places: Places = {}
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        return tuple(self._offers.values())
+
+    @property
+    def types(self) -> frozenset[str]:
+        return frozenset(kind.type for found in self._offers.values() for kind in found.kinds)
+
+    def node_changed(self, node: Node, gone: bool) -> None:
+        if gone:
+            self._offers.pop(node.name, None)
+        else:
+            self._offers[node.name] = offer(node, self._settings)
+
+    def gpus(self, mirror: Mirror, runs: Iterable[Run], now: float) -> tuple[Gpu, ...]:
+        """All of them, and who holds each. Where others' pods may not be seen, `runs` that wait tell of them."""
+        pods = _pods(mirror)
+        self._places = places(self._offers.values(), pods, self._places)
+        full = () if mirror.sees_others else {run.gpu_type for run in runs if _needs_gpu(run, now)}
+        return fleet(self._offers.values(), pods, session=self._session, places=self._places, full=full)
+
+    def gpu_of(self, pod: Pod, mirror: Mirror) -> GpuId:
+        """The first that this pod has; one of its node that nobody is known to have, if it came just now."""
+        uid, node = pod.metadata.uid, pod.spec.node_name
+        if uid not in self._places and node in self._offers:
+            here = {each.metadata.uid: each for each in _pods(mirror) if each.spec.node_name == node} | {uid: pod}
+            self._places |= places([self._offers[node]], here.values(), self._places)
+        return next(iter(self._places.get(uid, ())), GpuId(f"{node}/0"))
+
+
+def _needs_gpu(run: Run, now: float) -> bool:
+    """The scheduler has said for a while that there is none for it, though by our own count there is."""
+    if run.started_at is not None or run.pod is None:
+        return False
+    if now - seconds(run.pod.metadata.creation_timestamp, now) < PATIENCE_S:
+        return False
+    waits = waiting(run.job, run.pod)
+    return waits is not None and waits.kind == "gpu"
+
+
+def _pods(mirror: Mirror) -> Iterable[Pod]:
+    return list((mirror.all_pods if mirror.sees_others else mirror.pods).things.values())

@@ -1,0 +1,115 @@
+"""Lines of input: what is typed is seen, what is too much is said, and what lies below goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pictures import strips
+from rooms import Room
+from tapes import crossed
+from textual import events
+
+from core import events as ev
+from core.fold import fold
+from tui.screens.ask import LONGEST, Prompt
+from tui.screens.command import CommandLine
+from tui.widgets.header import Header
+
+
+class Window(Room):
+    def __init__(self, **app: Any) -> None:
+        super().__init__(crossed(), **app)
+        self.told: list[str] = []
+
+    def notify(self, message: str, **_: Any) -> None:
+        self.told.append(message)
+
+
+def seen(app: Room) -> str:
+    return "\n".join(strip.text for strip in strips(app))
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
+async def test_what_is_typed_for_the_researcher_is_seen(size: tuple[int, int]) -> None:
+    app = Window()
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("s", *"deeper")
+        await pilot.pause()
+        assert "deeper" in seen(app)
+
+
+async def test_of_many_pasted_lines_the_first_is_taken_and_that_is_said() -> None:
+    app = Window()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("colon")
+        app.post_message(events.Paste("veto e7\nveto e8\nveto e6"))
+        await pilot.pause()
+        await pilot.pause()
+        assert isinstance(app.screen, CommandLine)
+        assert "veto e7" in seen(app)
+        assert app.told == ["Only the first of 3 lines was taken."]
+
+
+async def test_a_megabyte_is_cut_to_a_line_and_that_is_said_once() -> None:
+    app = Window()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("s")
+        for _ in range(256):
+            app.post_message(events.Paste("x" * 4096))
+        await pilot.pause()
+        await pilot.pause()
+        assert isinstance(app.screen, Prompt)
+        assert len(app.screen.query_one("Input").value) == LONGEST  # type: ignore[attr-defined]
+        assert app.told == ["A line holds 4,000 characters; the rest is left out."]
+
+
+async def test_the_screen_below_a_question_goes_on() -> None:
+    app = Window()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("s")
+        app.moment = app.moment.__class__(
+            **{name: getattr(app.moment, name) for name in app.moment.__struct_fields__}
+            | {"state": fold(app.moment.state, [ev.ResearchFailed(at=app.moment.now, reason="no", fatal=True)])}
+        )
+        app._drawn_at = 0.0  # long ago
+        app.show_now()
+        header = app.screen_stack[-2].query_one(Header)
+        assert "gave up" in str(header._lines)
+        drawn, app._dirty = app._drawn_at, False
+        app.show_now()
+        assert app._drawn_at == drawn  # and is not drawn as often
+        assert app._dirty
+
+
+async def test_ctrl_c_is_a_calm_hint_and_ctrl_q_is_no_key() -> None:
+    app = Window()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+c", "ctrl+q")
+        assert app.told == ["q leaves; research goes on. Q stops the engine."]
+        assert app.is_running
+
+
+async def test_a_key_that_is_left_out_of_a_read_only_window_says_so() -> None:
+    app = Window(read_only=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("v", "space")
+        assert app.told == ["This window is read-only."] * 2
+        assert app.still.sent == []
+
+
+@pytest.mark.parametrize("opens", [(), ("d",)])
+async def test_c_copies_the_patch_of_the_selected_experiment_also_typed_ahead(opens: tuple[str, ...]) -> None:
+    app = Window()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        app.show_now()
+        for key in opens:
+            app.post_message(events.Key(key, key))
+        app.post_message(events.Key("c", "c"))
+        for _ in range(4):
+            await pilot.pause()
+        if opens and not app.told:  # the screen was not there yet
+            await pilot.press("c")
+        assert app.told[-1].startswith("Copied the patch of e6")
+        assert "+" in app.clipboard

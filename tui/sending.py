@@ -1,0 +1,83 @@
+"""From a key to commands of the core: asks what is to be asked, sends what can be done, says what cannot be and why.
+
+One key press on several experiments is one deed: it is told in one sentence, and `u` takes all of it back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from core.commands import Command
+from core.errors import AutoresearchError
+from tui.deeds import deed, sort_out, taken_back, told
+from tui.moment import Moment
+from tui.safe import line
+from tui.screens.ask import Confirm, Prompt
+from tui.wishes import question, wish
+
+if TYPE_CHECKING:
+    from tui.app import ControlRoom
+
+GROUPS = 50  # key presses on several experiments that are remembered, for undo
+
+
+def ask(room: ControlRoom, name: str, moment: Moment, text: str = "") -> None:
+    """Asks what is to be asked, then sends. What was chosen before asking is what it is done to."""
+    if asked := question(name, moment):
+        verb = name.replace("_", " ")
+        room.push_screen(Confirm(line(asked), verb), lambda yes: carry_out(room, name, moment, text) if yes else None)
+    elif name == "steer" and not text:
+        room.push_screen(
+            Prompt("A note to the researcher"), lambda said: carry_out(room, name, moment, said) if said else None
+        )
+    else:
+        carry_out(room, name, moment, text)
+
+
+def carry_out(room: ControlRoom, name: str, moment: Moment, text: str) -> None:
+    if name == "start_engine":
+        room.start_engine()
+        return
+    made = wish(name, moment, text)
+    if isinstance(made, str):
+        room.notify(made, severity="warning")
+    elif name == "undo":
+        _take_back(room, moment, made[0])
+    elif len(made) == 1:
+        _send(room, made)
+    else:
+        _send_many(room, name, made)
+
+
+def _send_many(room: ControlRoom, name: str, made: Sequence[Command]) -> None:
+    """As the state is now: it may have moved on while the question stood."""
+    possible, reasons = sort_out(room.moment.state, made)
+    sent = _send(room, possible)
+    if sent:
+        room.groups = [*room.groups, frozenset(map(deed, possible))][-GROUPS:]
+    if sent or not possible:
+        room.notify(told(name, len(possible), reasons), severity="warning" if reasons else "information")
+
+
+def _take_back(room: ControlRoom, moment: Moment, undo: Command) -> None:
+    phrases = taken_back(room.moment.state, moment.operator, room.groups)
+    if _send(room, [undo] * max(1, len(phrases))) and phrases:
+        more = f" and {len(phrases) - 3} more" if len(phrases) > 3 else ""
+        room.notify(f"Taking back: {', '.join(phrases[:3])}{more}.", timeout=4)
+
+
+def _send(room: ControlRoom, commands: Sequence[Command]) -> bool:
+    """Whether all were sent."""
+    try:
+        for command in commands:
+            room.feed.dispatch(msgspec.structs.replace(command, at=time.time()))
+    except AutoresearchError as error:
+        room.notify(str(error), severity="error")
+        return False
+    if commands and not room.is_alive:
+        room.notify("No engine is running; this takes effect when one starts.")
+    return True
