@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run test check bench format clean
+.PHONY: run test check bench bench-claude bench-serve bench-cluster format clean
 
 run: .venv/run  ## create .venv, install, start the demo
 	$(BIN)/autoresearch-tui demo $(ARGS) || [ $$? -eq 130 ]  # Ctrl-C is how one leaves it
@@ -25,6 +25,15 @@ bench: .venv/test  ## print the figures of this machine as tables; the simulated
 	$(BIN)/python tests/bench_campaign.py $(SEEDS)
 	$(BIN)/python tests/bench_verdicts.py $(SEEDS)
 	$(BIN)/python -m tests.compare --surfaces --seeds $(SEEDS)
+
+bench-claude: .venv/test  ## the same for Claude as the researcher, a script in the model's place: time, money, cache
+	$(BIN)/python tests/bench_claude.py
+
+bench-serve: .venv/test  ## the same for windows over SSH: 10 and 20 OpenSSH clients on one session
+	$(BIN)/python tests/bench_serve.py
+
+bench-cluster: .venv/test  ## the same for Kubernetes; AUTORESEARCH_TEST_KUBECONFIG names a cluster for the real half
+	$(BIN)/python tests/bench_cluster.py
 
 format: .venv/test
 	$(BIN)/ruff format .

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+import msgspec
+
 from core import events as ev
 from core.draft import Draft
 from core.ids import ExperimentId, RunId
@@ -18,6 +20,8 @@ from core.state import Holders, Run, Status
 
 NOBODY = Holders()
 
+_replace = msgspec.structs.replace
+
 
 def accrue(s: Draft, at: float) -> None:
     """Books the GPUs that no run of ours held since the last change. Call it before what changes why they are free."""
@@ -25,10 +29,12 @@ def accrue(s: Draft, at: float) -> None:
     if span <= 0 or s.engine is None or not s.fleet_seen:
         return
     s.span_at, s.alive_s = at, s.alive_s + span
-    there, others, queue, free = vacancy(s.holders.values())
+    there, others, broken, queue, free = vacancy(s.holders.values())
     s.capacity_s += there * span
     if others:
         _add(s, "other users", others * span)
+    if broken:
+        _add(s, "broken", broken * span)
     if queue:
         _add(s, "queue", queue * span)
     if free:
@@ -79,7 +85,7 @@ def ended(s: Draft, run: Run, fact: ev.RunEnded) -> float:
 def _hold(s: Draft, gpu_type: str, at: float, *, runs: int, queued: int) -> None:
     accrue(s, at)
     before = s.holders.get(gpu_type, NOBODY)
-    s.own("holders")[gpu_type] = Holders(before.gpus, before.others, before.runs + runs, before.queued + queued)
+    s.own("holders")[gpu_type] = _replace(before, runs=before.runs + runs, queued=before.queued + queued)
 
 
 def repeated(s: Draft, name: ExperimentId) -> None:
@@ -110,10 +116,11 @@ def fleet_seen(s: Draft, fact: ev.FleetSeen) -> None:
 
 def _holders(before: dict[str, Holders], gpus: tuple[ev.Gpu, ...]) -> dict[str, Holders]:
     there = Counter(gpu.type for gpu in gpus)
-    others = Counter(gpu.type for gpu in gpus if gpu.held_by)
+    broken = Counter(gpu.type for gpu in gpus if gpu.broken and gpu.held_by)  # on others a run of ours is still
+    others = Counter(gpu.type for gpu in gpus if gpu.held_by and not gpu.broken)
     ours = {name: holder for name, holder in before.items() if name in there or holder.runs or holder.queued}
     return {
-        name: Holders(there[name], others[name], holder.runs, holder.queued)
+        name: _replace(holder, gpus=there[name], others=others[name], broken=broken[name])
         for name, holder in {**dict.fromkeys(there, NOBODY), **ours}.items()
     }
 

@@ -13,12 +13,18 @@ import msgspec
 
 from core import events as ev
 from core.errors import Refused
+from core.ideas import Plan
 from core.ids import CommandId, ExperimentId, RunId, WaveId
+from core.room import stepped
 from core.state import Experiment, State
+from core.thinking import NotebookWritten, WaveOffered
+from core.undoing import limited
 from core.undoing import undoable as undoable
 from core.verdict import counts
 
 MAX_TEXT = 4000  # characters of a note or reason
+OUTSIDE = "mcp"  # the researcher whose waves come from a client outside
+MOST_OFFERED = 4  # waves that wait at a time
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag=True):
@@ -64,6 +70,14 @@ class Undo(Wish, frozen=True):
     """Takes back the last own command that can still be undone."""
 
 
+class MaxGpus(Wish, frozen=True):
+    """So many GPUs of a type at most, in use and waited for together. What runs beyond that finishes."""
+
+    gpu_type: str
+    limit: int | None = None  # None: no limit
+    change: int = 0  # instead: so many more, or fewer, than at present
+
+
 class Pause(Wish, frozen=True):
     reason: str = ""
 
@@ -76,11 +90,39 @@ class Note(Wish, frozen=True):
     text: str
 
 
+class ProposeWave(Wish, frozen=True):
+    """A wave planned by a client outside, in a session whose researcher is OUTSIDE."""
+
+    plan: Plan
+
+
+class WriteNotebook(Wish, frozen=True):
+    """An entry of such a client in the lab notebook."""
+
+    text: str
+    starts_over: bool = False
+
+
 class Stop(Wish, frozen=True):
     now: bool = False
 
 
-Command = Veto | Promote | Rerun | StopRun | Gate | Approve | Undo | Pause | Resume | Note | Stop
+Command = (
+    Veto
+    | Promote
+    | Rerun
+    | StopRun
+    | Gate
+    | Approve
+    | Undo
+    | MaxGpus
+    | Pause
+    | Resume
+    | Note
+    | ProposeWave
+    | WriteNotebook
+    | Stop
+)
 
 _decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 
@@ -119,6 +161,9 @@ def decide(state: State, command: Command) -> tuple[ev.Known, ...]:
             return (ev.WaveApproved(wave=command.wave, by=command.by, **stamp),)
         case Undo():
             return _undo(state, command, stamp)
+        case MaxGpus():
+            limits = limited(state.max_gpus, command.gpu_type, _limit(state, command))
+            return (ev.MaxGpusSet(limits=limits, gpu_type=command.gpu_type, by=command.by, **stamp),)
         case Pause():
             if state.pause is not None:
                 raise Refused(f"Research is paused already, by {state.pause.by}.")
@@ -129,6 +174,12 @@ def decide(state: State, command: Command) -> tuple[ev.Known, ...]:
             return (ev.ResearchResumed(by=command.by, **stamp),)
         case Note():
             return (ev.NoteAdded(by=command.by, text=_text(command.text), **stamp),)
+        case ProposeWave():
+            _offerable(state, command)
+            return (WaveOffered(by=command.by, plan=command.plan, **stamp),)
+        case WriteNotebook():
+            _outside(state)
+            return (NotebookWritten(text=_text(command.text), starts_over=command.starts_over, **stamp),)
         case Stop():
             return _stop(state, command, stamp)
         case _:
@@ -201,6 +252,39 @@ def _undo(state: State, command: Undo, stamp: dict[str, Any]) -> tuple[ev.Known,
     if found is None:
         raise Refused(f"There is nothing of {command.by} that can still be undone.")
     return tuple(msgspec.structs.replace(fact, **stamp) for fact in found[1])
+
+
+def _outside(state: State) -> None:
+    if state.engine is None:
+        raise Refused(f"No engine is running; start one with `autoresearch-tui --researcher {OUTSIDE}`.")
+    if state.engine.researcher != OUTSIDE:
+        raise Refused(
+            f"The researcher of this session is {state.engine.researcher}; stop it and start it again "
+            f"with --researcher {OUTSIDE} to plan from outside."
+        )
+
+
+def _offerable(state: State, command: ProposeWave) -> None:
+    _outside(state)
+    if not command.plan.ideas:
+        raise Refused("The wave has no experiments; plan at least one.")
+    if len(state.offered) >= MOST_OFFERED:
+        raise Refused(f"{len(state.offered)} waves wait already; plan again when one of them has been taken.")
+
+
+def _limit(state: State, command: MaxGpus) -> int | None:
+    kind, now = command.gpu_type, state.max_gpus.get(command.gpu_type)
+    kinds = dict.fromkeys(gpu.type for gpu in state.gpus)
+    if not kinds and command.change:  # an engine that only begins
+        raise Refused("Which GPUs there are is not known yet; say it again in a moment.")
+    if kinds and kind not in kinds:
+        raise Refused(f"There is no GPU of the type {kind!r}; there is {', '.join(kinds)}.")
+    new = stepped(state, kind, command.change) if command.change else command.limit
+    if new == now:
+        raise Refused(f"{kind} has no limit." if now is None else f"The limit of {kind} is {now} already.")
+    if new is not None and new < 0:
+        raise Refused(f"A limit cannot be less than 0, with which nothing starts on {kind}.")
+    return new
 
 
 def _text(text: str) -> str:

@@ -68,7 +68,7 @@ def reopen(s: Draft, experiment: Experiment, **fields: Any) -> None:
     begun = any(run in s.active or is_told(s.runs[run]) for run in experiment.runs)
     status = "running" if begun else "proposed"
     s.own("experiments")[experiment.id] = _replace(
-        experiment, **{"status": status, "cut": (), "stopped": False, **fields}
+        experiment, **{"status": status, "cut": (), "stopped": False, "vetoed_by": "", **fields}
     )
 
 
@@ -95,7 +95,12 @@ def _split(s: Draft, names: tuple[ExperimentId, ...]) -> None:
 
 def rebased(s: Draft, fact: ev.ExperimentRebased) -> None:
     experiment = s.experiments.get(fact.experiment)
-    if experiment is None or experiment.runs or fact.on not in s.sources:
+    if experiment is None or fact.on not in s.sources:
+        return
+    if experiment.runs:  # they stay what they are only if its train.py does; what it passed was against another
+        if fact.digest == experiment.digest and experiment.is_open:
+            judged = _replace(experiment, parent=fact.on, rebased=fact.on, screening=None)
+            s.own("experiments")[fact.experiment] = judged
         return
     if fact.digest:
         s.own("digests").setdefault(fact.digest, fact.experiment)

@@ -18,7 +18,8 @@ from core import commands, policy, waves
 from core import events as ev
 from core import executor as seen
 from core.clock import Clock, SystemClock
-from core.errors import AutoresearchError, LogError, NothingRuns, PatchError, ResearcherFailed
+from core.consulting import Consulting
+from core.errors import AutoresearchError, LogError, NothingRuns, PatchError
 from core.executor import Executor, Job
 from core.fold import fold
 from core.ids import ExperimentId, RunId
@@ -38,13 +39,9 @@ from core.workspace import Workspace
 
 COMMAND_POLL_S = 0.025
 BEAT_S = 1.0
+QUICK_S = 0.005  # a plan that takes longer is made less often
 LOOK_EVERY_S = 15.0  # while runs progress and nothing else happens
-MAX_FAILURES = 5  # of the researcher in a row
-
-
-def backoff_s(failures: int) -> float:
-    """How long to wait before a researcher that failed so often in a row is asked again."""
-    return float(min(60.0, 2.0**failures))
+QUIET = (ev.RunProgressed, ev.RunWaiting, ev.ResearcherSaid, ev.ToolUsed)  # they change no plan
 
 
 class Engine:
@@ -72,11 +69,12 @@ class Engine:
         self._wake = asyncio.Event()
         self._synced = False
         self._cancelling: set[RunId] = set()
-        self._committing = self._asking = self._checking = False
+        self._committing = False
         self._latest: asyncio.Future[None] | None = None  # of the last fact that was recorded
         self._looked_at = 0.0
         self._stopped: Stopped | None = None
         self._signal = 0
+        self._consulting = Consulting(self, researcher, clock)
 
     async def run(self, state: State, opening: ev.SessionStarted | None = None) -> Stopped:
         """Goes on from `state`, the fold of the log; `opening` begins a session that has none.
@@ -88,7 +86,7 @@ class Engine:
         committer.add_done_callback(lambda _: self._wake.set())
         try:
             if opening is not None:
-                self._record(opening)
+                self.record(opening)
             self._start()
             await self._obey()  # what was asked for while no engine ran comes before anything is launched
             await self._work(committer)
@@ -107,12 +105,12 @@ class Engine:
             self._finish(f"left on {SIGNALS.get(signal, signal)}; running jobs go on", 128 + signal)
         else:
             self._signal = signal
-            self._record(ev.StopRequested(at=self._now(), by=SIGNALS.get(signal, f"signal {signal}"), now=True))
+            self.record(ev.StopRequested(at=self._now(), by=SIGNALS.get(signal, f"signal {signal}"), now=True))
 
     # --- the loop ---
 
     def _start(self) -> None:
-        self._record(*first_facts(self.state, self._invocation, self._researcher.name, self._now()))
+        self.record(*first_facts(self.state, self._invocation, self._researcher.name, self._now()))
         self._log.beat(self._wall.now())
 
     async def _work(self, committer: asyncio.Task[None]) -> None:
@@ -149,11 +147,15 @@ class Engine:
         while self._stopped is None:
             if committer.done():
                 committer.result()
+            began = self._wall.now()
             if self._synced:
                 self._act()
+            took = self._wall.now() - began
             self._wake.clear()  # what it recorded itself is no news
             if self._stopped is None:
                 await self._news()
+                if self._clock.is_real and took > QUICK_S:
+                    await asyncio.sleep(took)  # so that planning takes half of the time at most
 
     async def _news(self) -> None:
         """Until something happens, or until time alone may change the plan."""
@@ -182,40 +184,45 @@ class Engine:
         match move:
             case policy.Launch():
                 pass  # requested already, all at once: a fold per fact is slow with many runs
-            case policy.Ask() if self._asking:
+            case policy.Ask() if self._consulting.is_asking:
                 return False  # the wave is still being checked
-            case policy.Merge() if self._checking:
+            case policy.Merge() if self._consulting.is_checking:
                 return False  # the wave that is being checked was told apart from what there was
             case policy.Ask(slots):
-                self._asking = True
-                (recorded,) = self._record(ev.WaveAsked(at=self._now(), slots=slots))
-                self._spawn(self._ask(slots, recorded), "researcher")
+                self._consulting.is_asking = True
+                (recorded,) = self.record(ev.WaveAsked(at=self._now(), slots=slots))
+                self._spawn(self._consulting.ask(slots, self._on_disk(recorded)), "researcher")
             case policy.Cancel(run):
                 return self._cancel(run)
             case policy.StopRun(run, reason):
-                self._cancel(run, *self._record(ev.RunStopped(at=self._now(), run=run, reason=reason)))
+                self._cancel(run, *self.record(ev.RunStopped(at=self._now(), run=run, reason=reason)))
             case policy.Commit(experiment):
                 return self._commit(experiment)
             case policy.Finish(reason, code):
                 self._finish(reason, 128 + self._signal if self._signal else code)
             case _:
-                self._record(*decided(self.state, move, self._now()))
+                self.record(*decided(self.state, move, self._now()))
         return True
 
     def _finish(self, reason: str, code: int) -> None:
         if self._stopped is not None:
             return
-        self._record(ev.EngineStopped(at=self._now(), reason=reason, exit_code=code))
+        self.record(ev.EngineStopped(at=self._now(), reason=reason, exit_code=code))
         self._stopped = Stopped(reason, code)
 
-    def _record(self, *facts: ev.Known) -> list[asyncio.Future[None]]:
+    def record(self, *facts: ev.Known) -> list[asyncio.Future[None]]:
         """Appends and folds; each future is done when its fact is on the disk."""
         recorded = [self._log.append(fact) for fact in facts]
         if facts:
             self.state, self._latest = fold(self.state, facts), recorded[-1]
-        if not all(isinstance(fact, ev.RunProgressed) for fact in facts):
-            self._wake.set()
+            self._consulting.changed()
+        if not all(isinstance(fact, QUIET) for fact in facts):
+            self.wake()
         return recorded
+
+    def wake(self) -> None:
+        """The plan is to be looked at again."""
+        self._wake.set()
 
     def _now(self) -> float:
         return self._clock.now()
@@ -226,7 +233,7 @@ class Engine:
         """Records all that is to be launched; each launch waits until its fact is on the disk."""
         at = self._now()
         facts = [ev.RunRequested(at=at, **msgspec.structs.asdict(move)) for move in moves]
-        for fact, recorded in zip(facts, self._record(*facts), strict=True):
+        for fact, recorded in zip(facts, self.record(*facts), strict=True):
             self._spawn(self._launch(fact.run, recorded), f"launch {fact.run}")
 
     async def _launch(self, name: RunId, recorded: asyncio.Future[None] | None = None) -> None:
@@ -267,12 +274,12 @@ class Engine:
             match observation:
                 case seen.FleetObserved(gpus):
                     self._fleet(gpus)
-                case seen.Started() | seen.Reported() | seen.Progressed():
+                case seen.Waiting() | seen.Started() | seen.Reported() | seen.Progressed():
                     self._see(observation)
                 case seen.Ended():
                     self._end(observation)
                 case seen.Lost() | seen.Found():
-                    self._record(*reached(self.state, observation, self._now()))
+                    self.record(*reached(self.state, observation, self._now()))
                 case seen.Absent(run):
                     self._absent(run)
                 case seen.Synced():
@@ -285,11 +292,11 @@ class Engine:
         if not gpus:
             raise NothingRuns("There is no GPU or CPU slot to run on; check `autoresearch-tui doctor`.")
         if gpus != self.state.gpus:
-            self._record(ev.FleetSeen(at=self._now(), gpus=gpus))
+            self.record(ev.FleetSeen(at=self._now(), gpus=gpus))
 
     def _see(self, sight: Sight) -> None:
         """Progress alone rarely changes a plan, and is frequent: it is looked at now and then."""
-        self._record(*sighted(self.state, sight))
+        self.record(*sighted(self.state, sight))
         if self._now() - self._looked_at >= LOOK_EVERY_S:
             self._wake.set()
 
@@ -302,7 +309,7 @@ class Engine:
         if ended.outcome == "cancelled" and ours and run.id not in self._cancelling:
             ended = msgspec.structs.replace(ended, outcome="crashed", reason="it stopped itself from outside")
         self._cancelling.discard(ended.run)
-        self._record(waves.result(ended))
+        self.record(waves.result(ended))
 
     def _absent(self, name: RunId) -> None:
         """Never launched: say it again. Launched before: gone, and starting it twice would be worse than once more."""
@@ -315,35 +322,6 @@ class Engine:
         else:
             reason = "no trace of it was left when the engine came back"
             self._end(seen.Ended(run=name, at=self._now(), outcome="lost", reason=reason))
-
-    # --- the researcher ---
-
-    async def _ask(self, slots: int, recorded: asyncio.Future[None]) -> None:
-        await self._on_disk(recorded)
-        if self.state.failures:
-            await self._clock.sleep(backoff_s(self.state.failures))
-        state = self.state
-        try:
-            plan = await self._researcher.propose(state, slots)
-            facts = waves.proposals(self.state, plan, parent=state.baseline, by=self._researcher.name, at=0.0)
-            proposed = 0
-            self._checking = True
-            while fact := await asyncio.to_thread(next, facts, None):
-                self._record(msgspec.structs.replace(fact, at=self._now()))
-                proposed += isinstance(fact, ev.ExperimentProposed)
-            if not proposed:
-                self._failed(f"nothing new was proposed: {plan.reason}", fatal=not plan.ideas)
-        except ResearcherFailed as error:
-            self._failed(str(error), fatal=True)
-        except Exception as error:  # whatever a researcher raises becomes a fact
-            self._failed(f"{type(error).__name__}: {error}", fatal=False)
-        finally:
-            self._asking = self._checking = False
-            self._wake.set()
-
-    def _failed(self, reason: str, *, fatal: bool) -> None:
-        fatal = fatal or self.state.failures + 1 >= MAX_FAILURES
-        self._record(ev.ResearchFailed(at=self._now(), reason=reason, fatal=fatal))
 
     # --- what is kept ---
 
@@ -360,7 +338,7 @@ class Engine:
         source, commit = await keep(self._workspace, self.state, name, self._clock)
         self._committing = False
         reason = self.state.experiments[name].reason
-        self._record(ev.BaselineMoved(at=self._now(), experiment=name, commit=commit, source=source, reason=reason))
+        self.record(ev.BaselineMoved(at=self._now(), experiment=name, commit=commit, source=source, reason=reason))
 
     # --- operators and time ---
 
@@ -372,7 +350,7 @@ class Engine:
     async def _obey(self) -> None:
         for number, body in await self._log.commands():
             facts, answer = commands.respond(self.state, number, body, self._now(), since=self._began)
-            self._record(*facts)
+            self.record(*facts)
             self._log.respond(number, answer)
 
     async def _beat(self) -> None:
@@ -390,7 +368,7 @@ class Engine:
         if self._invocation.on_exit == "leave":
             self._finish("the time of this invocation is over; running jobs go on", 0)
         else:
-            self._record(ev.StopRequested(at=self._now(), by="--for", now=True))
+            self.record(ev.StopRequested(at=self._now(), by="--for", now=True))
 
 
 class _Done(Exception):  # noqa: N818  not an error

@@ -20,6 +20,7 @@ from core.operated import CommandRefused as CommandRefused
 from core.operated import ExperimentPromoted as ExperimentPromoted
 from core.operated import ExperimentVetoed as ExperimentVetoed
 from core.operated import GateSet as GateSet
+from core.operated import MaxGpusSet as MaxGpusSet
 from core.operated import NoteAdded as NoteAdded
 from core.operated import NoteWithdrawn as NoteWithdrawn
 from core.operated import OperatorFact as OperatorFact
@@ -33,6 +34,18 @@ from core.operated import StopRequested as StopRequested
 from core.operated import VetoWithdrawn as VetoWithdrawn
 from core.operated import WaveApproved as WaveApproved
 from core.patch import Change
+from core.stated import LimitsSet as LimitsSet
+from core.stated import PricesSet as PricesSet
+from core.stated import ReadySet as ReadySet
+from core.stated import TiersSet as TiersSet
+from core.thinking import ModelCalled as ModelCalled
+from core.thinking import NotebookWritten as NotebookWritten
+from core.thinking import RepairTried as RepairTried
+from core.thinking import ResearcherSaid as ResearcherSaid
+from core.thinking import ResearcherWaits as ResearcherWaits
+from core.thinking import StandInAsked as StandInAsked
+from core.thinking import ThinkingFact as ThinkingFact
+from core.thinking import ToolUsed as ToolUsed
 
 Tier = Literal["screen", "validate"]
 Purpose = Literal["first", "retest", "replicate"]
@@ -92,30 +105,8 @@ class EngineStopped(Event, frozen=True):
     exit_code: int = 0
 
 
-class LimitsSet(Event, frozen=True):
-    """Limits hold for the whole session, across engines. None: no limit."""
-
-    max_hours: float | None = None
-    max_experiments: int | None = None
-    target_bpb: float | None = None
-    max_usd: float | None = None
-
-
 class FleetSeen(Event, frozen=True):
     gpus: tuple[Gpu, ...]
-
-
-class TiersSet(Event, frozen=True):
-    """GPU types by tier, as the settings say. Both empty: the plentiful type screens, the others validate."""
-
-    screen: tuple[str, ...] = ()
-    validate: tuple[str, ...] = ()
-
-
-class PricesSet(Event, frozen=True):
-    """What a GPU costs while a run of ours holds it, US dollars per hour by GPU type."""
-
-    gpu_usd_hour: dict[str, float]
 
 
 class ExecutorLost(Event, frozen=True):
@@ -141,6 +132,7 @@ class WavePlanned(Event, frozen=True):
     reason: str
     design: Design | None = None  # None: a list of free edits
     researcher: str = ""
+    phase: str = ""  # of the research: "broad sweep", "architecture", …
 
 
 class ExperimentProposed(Event, frozen=True):
@@ -179,6 +171,14 @@ class RunRequested(Event, frozen=True):
     seed: int
     tier: Tier = "screen"
     purpose: Purpose = "first"
+
+
+class RunWaiting(Event, frozen=True):
+    """Why it has not started, as the executor sees it; told again when that changes."""
+
+    run: RunId
+    reason: str  # completes "e12-1 waits: …"
+    needs_a_person: bool = False  # it does not pass by itself
 
 
 class RunStarted(Event, frozen=True):
@@ -299,6 +299,7 @@ class Unknown(msgspec.Struct, frozen=True):
 Known = (
     RunProgressed
     | RunRequested
+    | RunWaiting
     | RunStarted
     | RunReported
     | RunStopped
@@ -315,6 +316,7 @@ Known = (
     | ResearchFailed
     | BaselineMoved
     | OperatorFact
+    | ThinkingFact
     | ResultImported
     | LimitsSet
     | FleetSeen
@@ -322,6 +324,7 @@ Known = (
     | ExecutorFound
     | TiersSet
     | PricesSet
+    | ReadySet
     | EngineStarted
     | EngineStopped
     | SessionStarted

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import msgspec
 
-from core.events import Gpu, Outcome
+from core.events import Gpu, Outcome, ReadySet
 from core.ids import GpuId, RunId
 from core.transcript import Progress, Summary
 
@@ -34,6 +34,15 @@ class Started(msgspec.Struct, frozen=True):
     run: RunId
     gpu: GpuId
     at: float
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """Why a run has not started yet, when that changes: at most every few seconds per run, or not at all."""
+
+    run: RunId
+    at: float
+    reason: str  # completes "e12-1 waits: …"
+    needs_a_person: bool = False  # it does not pass by itself
 
 
 class Reported(msgspec.Struct, frozen=True):
@@ -89,7 +98,18 @@ class Found(msgspec.Struct, frozen=True):
     the same only if it changed, so say this too."""
 
 
-Observation = FleetObserved | Started | Reported | Progressed | Ended | Absent | Synced | Lost | Found
+Observation = FleetObserved | Waiting | Started | Reported | Progressed | Ended | Absent | Synced | Lost | Found
+
+
+@runtime_checkable
+class Queueing(Protocol):
+    """An executor that may be given more runs than there are free GPUs: they wait there and cost nothing until then,
+    the first GPU that frees takes one, and one that is cancelled before that was never run."""
+
+    @property
+    def ready(self) -> ReadySet:
+        """How many are to wait. Its time says nothing."""
+        ...
 
 
 class Executor(Protocol):

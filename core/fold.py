@@ -7,37 +7,48 @@ facts costs O(n); a single fact costs a copy of the dictionaries it touches, whi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
+from typing import cast
 
 import msgspec
 
-from core import booking, concluding, operating
+from core import booking, concluding, conversing, operating
 from core import events as ev
 from core.draft import Draft
 from core.ids import BASELINE, ExperimentId
 from core.patch import Change, digest
 from core.state import CURVE_POINTS, Experiment, Lost, Run, Spread, State, Wave
+from core.thinking import Thinking
 from core.verdict import DIVERGED, MAX_BPB, pooled
 
 _replace = msgspec.structs.replace
+REFUSALS = 20  # of a wave, that are remembered with their reasons
+NEWS = (ev.ExperimentJudged, ev.BaselineMoved, ev.NoteAdded, ev.ExperimentVetoed, ev.EngineStarted, ev.WavePlanned)
 
 
 def fold(state: State, facts: Iterable[ev.Fact]) -> State:
     draft = Draft(state)
-    for fact in facts:
-        _apply(draft, fact)
-        draft.seq += 1
-        draft.at = max(draft.at, fact.at)  # after: `_engine_started` asks when the one before was last heard of
+    for kind, group in groupby(facts, type):
+        if kind is ev.RunProgressed:  # most facts are
+            _runs_progressed(draft, cast("Iterable[ev.RunProgressed]", group))
+            continue
+        for fact in group:
+            _apply(draft, fact)
+            if draft.waits is not None and isinstance(fact, NEWS):
+                draft.waits = None
+            draft.seq += 1
+            draft.at = max(draft.at, fact.at)  # after: `_engine_started` asks when the one before was last heard of
     return draft.freeze()
 
 
 def _apply(s: Draft, fact: ev.Fact) -> None:
     match fact:
-        case ev.RunProgressed():
-            _run_progressed(s, fact)
         case ev.RunRequested():
             _run_requested(s, fact)
         case ev.RunStarted():
             _run_started(s, fact)
+        case ev.RunWaiting():
+            _run_waiting(s, fact)
         case ev.RunEnded():
             _run_ended(s, fact)
         case ev.RunReported():
@@ -68,7 +79,8 @@ def _apply(s: Draft, fact: ev.Fact) -> None:
         case ev.ProposalRejected():
             wave = s.waves.get(fact.wave)
             if wave is not None:
-                s.own("waves")[fact.wave] = _replace(wave, rejected=wave.rejected + 1)
+                refusals = (*wave.refusals, fact)[-REFUSALS:]
+                s.own("waves")[fact.wave] = _replace(wave, rejected=wave.rejected + 1, refusals=refusals)
         case ev.ResearchFailed():
             booking.accrue(s, fact.at)
             s.asked, s.failure, s.failures = None, fact.reason, s.failures + 1
@@ -89,6 +101,8 @@ def _apply(s: Draft, fact: ev.Fact) -> None:
             s.prices = fact.gpu_usd_hour
         case ev.TiersSet():
             s.tiers = fact
+        case ev.ReadySet():
+            s.ready = fact
         case ev.EngineStarted():
             booking.engine_started(s, fact)
             s.stop, s.asked, s.gave_up, s.failures, s.lost = None, None, "", 0, None
@@ -97,8 +111,10 @@ def _apply(s: Draft, fact: ev.Fact) -> None:
             s.last_stop, s.stop, s.asked = fact, None, None
         case ev.SessionStarted():
             _session_started(s, fact)
-        case ev.Unknown():
-            pass
+        case ev.Unknown() | ev.RunProgressed():
+            pass  # progress is folded many at a time
+        case Thinking():
+            conversing.thought(s, fact)
         case _:
             operating.operated(s, fact)
 
@@ -134,6 +150,8 @@ def _wave_planned(s: Draft, fact: ev.WavePlanned) -> None:
     booking.accrue(s, fact.at)
     if s.asked is not None:
         s.think_s = max(0.0, fact.at - s.asked.at)
+    if s.offered and s.offered[0].by == fact.researcher:
+        s.offered = s.offered[1:]
     s.asked = None
     s.own("waves")[fact.wave] = Wave(
         id=fact.wave,
@@ -143,6 +161,7 @@ def _wave_planned(s: Draft, fact: ev.WavePlanned) -> None:
         researcher=fact.researcher,
         planned_at=fact.at,
         held=s.gate,
+        phase=fact.phase,
     )
 
 
@@ -195,24 +214,40 @@ def _run_requested(s: Draft, fact: ev.RunRequested) -> None:
         s.own("experiments")[fact.experiment] = _replace(experiment, status=status, runs=(*experiment.runs, fact.run))
 
 
+def _run_waiting(s: Draft, fact: ev.RunWaiting) -> None:
+    run = s.runs.get(fact.run)
+    if run is not None and run.started_at is None and run.ended_at is None:
+        s.own("runs")[fact.run] = _replace(run, waiting=fact)
+
+
 def _run_started(s: Draft, fact: ev.RunStarted) -> None:
     run = s.runs.get(fact.run)
     if run is not None and run.started_at is None and run.ended_at is None:
         held_from = booking.started(s, run, fact.at)
-        s.own("runs")[fact.run] = _replace(run, started_at=fact.at, gpu=fact.gpu, held_from=held_from)
+        s.own("runs")[fact.run] = _replace(run, started_at=fact.at, gpu=fact.gpu, held_from=held_from, waiting=None)
 
 
-def _run_progressed(s: Draft, fact: ev.RunProgressed) -> None:
-    if fact.run not in s.progress:
-        if fact.run not in s.active:
-            return
-        s.own("runs")[fact.run] = _replace(s.runs[fact.run], training_at=fact.at)
-    s.own("progress")[fact.run] = fact
-    if fact.fraction is None or fact.loss is None or not 0 <= fact.fraction <= 1:
-        return
-    point, curve = int(fact.fraction * CURVE_POINTS), s.curves.get(fact.run, ())
-    if point >= len(curve):
-        s.own("curves")[fact.run] = (*curve, *[None] * (point - len(curve)), fact.loss)
+def _runs_progressed(s: Draft, facts: Iterable[ev.RunProgressed]) -> None:
+    """Many at a time, as a long session is nearly all of them."""
+    progress, curves, is_mine, active, latest, seq = s.own("progress"), s.curves, False, s.active, s.at, s.seq
+    for fact in facts:
+        run, at, fraction, loss = fact.run, fact.at, fact.fraction, fact.loss
+        seq += 1
+        if at > latest:
+            latest = at
+        if run not in progress:
+            if run not in active:
+                continue
+            s.own("runs")[run] = _replace(s.runs[run], training_at=at)
+        progress[run] = fact
+        if fraction is None or loss is None or not 0 <= fraction <= 1:
+            continue
+        point, curve = int(fraction * CURVE_POINTS), curves.get(run, ())
+        if point >= len(curve):
+            if not is_mine:
+                curves, is_mine = s.own("curves"), True
+            curves[run] = (*curve, *[None] * (point - len(curve)), loss)
+    s.seq, s.at = seq, latest
 
 
 def _run_reported(s: Draft, fact: ev.RunReported) -> None:

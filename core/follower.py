@@ -16,7 +16,7 @@ from pathlib import Path
 from core import log
 from core.collector import no_collection
 from core.commands import Command
-from core.errors import LogError
+from core.errors import LogError, Refused
 from core.events import Fact, decode_many
 from core.feed import Update
 from core.fold import fold
@@ -35,9 +35,10 @@ Place = tuple[int, int]  # device and inode: which file it is
 class Follower:
     live = True
 
-    def __init__(self, path: Path, state: State | None = None) -> None:
-        """`state` is the fold of the facts that need not be read again."""
+    def __init__(self, path: Path, state: State | None = None, *, is_read_only: bool = False) -> None:
+        """`state` is the fold of the facts that need not be read again; `is_read_only`: it takes no commands."""
         self.path = path
+        self._is_read_only = is_read_only
         self.state = state or State()
         self._finishing = False
         self._stirred = 0.0  # when something changed or was asked for last
@@ -52,6 +53,8 @@ class Follower:
         return self.state.seq > 0 and self.place() is None
 
     def dispatch(self, command: Command) -> int:
+        if self._is_read_only:
+            raise Refused("This window is read-only: it can look and do nothing else.")
         if self.is_gone:
             raise LogError(
                 f"{self.path} is gone: it was removed or moved away while it was watched. Put it back first."
@@ -84,7 +87,7 @@ class Follower:
 
     async def _of(self, place: Place) -> AsyncIterator[Update]:
         """The updates of this very file; ends when another is in its place."""
-        with log.opened(self.path) as db:
+        with log.opened(self.path, is_read_only=self._is_read_only, newer=True) as db:
             db.execute("pragma busy_timeout=0")  # a wait would hold up the window; the next look comes soon
             seen: int | None = None
             looks = cycle(range(PLACE_EVERY))
@@ -121,7 +124,8 @@ class Follower:
             yield Update(facts, self.state)
 
     def _chunk(self, state: State) -> tuple[State, list[Fact]]:
-        with no_collection(), log.opened(self.path) as db:  # anew: a connection belongs to one thread
+        with no_collection(), log.opened(self.path, is_read_only=self._is_read_only, newer=True) as db:
+            # anew: a connection belongs to one thread
             facts = _some(db, state.seq)
             return fold(state, facts), facts
 

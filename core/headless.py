@@ -30,10 +30,13 @@ REMIND_EVERY_S = 60.0
 
 async def show(updates: AsyncIterator[Update], say: Say, *, state: State | None = None) -> State:
     """Prints updates as they come; `state` is what they go on from. Returns the last state."""
-    said_at, state = 0.0, state or State()
+    said_at, fleet, state = 0.0, "", state or State()
     async for update in updates:
         for fact, then in _one_by_one(state, update):
-            if text := line(fact, then):
+            text = line(fact, then)
+            if isinstance(fact, ev.FleetSeen):
+                text, fleet = ("" if text == fleet else text), text  # that another user came or went is no news here
+            if text:
                 say(f"{_clock(fact.at)}  {text}")
         state = update.state
         if update.facts and isinstance(update.facts[-1], ev.RunProgressed) and state.at - said_at >= PROGRESS_EVERY_S:

@@ -25,12 +25,14 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     limits: ev.LimitsSet | None = None  # None: the session's limits stay as they are
     tiers: ev.TiersSet | None = None  # None: they stay as they are
     prices: ev.PricesSet | None = None  # None: they stay as they are
+    max_gpus: ev.MaxGpusSet | None = None  # None: they stay as they are
+    ready: ev.ReadySet = ev.ReadySet(at=0.0)  # by default nothing waits beyond the free GPUs
     for_s: float | None = None  # this invocation's time
     on_exit: str = "stop"  # or "leave": what happens to running jobs at a signal or when `for_s` is over
 
 
 def first_facts(state: State, invocation: Invocation, researcher: str, at: float) -> Iterator[ev.Known]:
-    """What an engine records before it does anything; limits, tiers and prices only where they change."""
+    """What an engine records before it does anything; what the settings state only where it changes."""
     yield ev.EngineStarted(
         at=at,
         pid=os.getpid(),
@@ -45,3 +47,7 @@ def first_facts(state: State, invocation: Invocation, researcher: str, at: float
         yield msgspec.structs.replace(invocation.tiers, at=at)
     if invocation.prices is not None and invocation.prices.gpu_usd_hour != state.prices:
         yield msgspec.structs.replace(invocation.prices, at=at)
+    if invocation.max_gpus is not None and invocation.max_gpus.limits != state.max_gpus:
+        yield msgspec.structs.replace(invocation.max_gpus, at=at)
+    if msgspec.structs.replace(invocation.ready, at=0.0) != msgspec.structs.replace(state.ready, at=0.0):
+        yield msgspec.structs.replace(invocation.ready, at=at)

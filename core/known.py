@@ -23,13 +23,34 @@ class Known(Generic[Answer]):
     def __call__(self, key: Hashable, parts: Parts, ask: Callable[[], Answer]) -> Answer:
         """The answer for `key`, asked for again once any of its `parts` is another."""
         found = self._told.get(key)
-        if found is not None and len(found[0]) == len(parts) and all(map(_same, found[0], parts)):
+        if found is not None and is_same(found[0], parts):
             return found[1]
         if len(self._told) >= self._most:
             self._told.clear()
         answer = ask()
         self._told[key] = (parts, answer)
         return answer
+
+    def forget(self) -> None:
+        self._told.clear()
+
+
+class Grounded(Generic[Answer]):
+    """As `Known`, for answers that also follow from common `grounds`: with others, all are forgotten."""
+
+    def __init__(self, most: int) -> None:
+        self._known = Known[Answer](most)
+        self._grounds: Parts = ()
+
+    def __call__(self, grounds: Parts, key: Hashable, parts: Parts, ask: Callable[[], Answer]) -> Answer:
+        if self._grounds is not grounds and not is_same(self._grounds, grounds):
+            self._known.forget()
+        self._grounds = grounds
+        return self._known(key, parts, ask)
+
+
+def is_same(some: Parts, others: Parts) -> bool:
+    return len(some) == len(others) and all(map(_same, some, others))
 
 
 def _same(one: object, other: object) -> bool:

@@ -8,7 +8,7 @@ runs used while there was none. Knows shapes of state and results; `core.booking
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from core.events import RunEnded
 from core.state import Holders, Run, State, Status
@@ -28,13 +28,14 @@ Column = Literal[
     "queue",
     "paused",
     "other users",
+    "broken",
     "idle",
 ]
 GROUPS: dict[str, tuple[Column, ...]] = {
     "useful": ("training", "replicate", "running"),
     "overhead": ("start-up", "evaluation"),
     "waste": ("crash", "duplicate", "vetoed", "stopped", "cancelled"),
-    "no run": ("waiting for ideas", "queue", "paused", "other users", "idle"),
+    "no run": ("waiting for ideas", "queue", "paused", "other users", "broken", "idle"),
 }
 COLUMNS: tuple[Column, ...] = tuple(name for group in GROUPS.values() for name in group)
 
@@ -87,9 +88,23 @@ def unattended(gaps: tuple[tuple[float, float], ...], start: float, end: float) 
     return total
 
 
-def vacancy(holders: Iterable[Holders]) -> tuple[int, int, int, int]:
-    """GPUs: there in all, held by others, wanted by a requested run, and neither. A run of ours comes before others."""
-    there = others = queue = free = 0
+class Vacancy(NamedTuple):
+    """GPUs. A run of ours comes before others, and both before what is broken: on them, something still runs."""
+
+    there: int = 0  # in all
+    others: int = 0  # held by other users
+    broken: int = 0  # nothing can start on them
+    queue: int = 0  # wanted by a requested run
+    free: int = 0  # none of these, and no run of ours
+
+    @property
+    def usable(self) -> int:
+        """What could be ours."""
+        return self.there - self.others - self.broken
+
+
+def vacancy(holders: Iterable[Holders]) -> Vacancy:
+    there = others = broken = queue = free = 0
     for holder in holders:
         left = holder.gpus - holder.runs
         if left <= 0:
@@ -97,10 +112,11 @@ def vacancy(holders: Iterable[Holders]) -> tuple[int, int, int, int]:
             continue
         there += holder.gpus
         taken = min(left, holder.others)
-        left -= taken
+        out = min(left - taken, holder.broken)
+        left -= taken + out
         asked = min(left, holder.queued)
-        others, queue, free = others + taken, queue + asked, free + left - asked
-    return there, others, queue, free
+        others, broken, queue, free = others + taken, broken + out, queue + asked, free + left - asked
+    return Vacancy(there, others, broken, queue, free)
 
 
 def why_free(*, paused: bool, asked: bool) -> Column:
@@ -112,8 +128,9 @@ def ledger(state: State, now: float) -> dict[Column, float]:
     """GPU-seconds of the session up to `now`, by column; all are there, and they sum to `capacity(state, now)`."""
     span = _open_span(state, now)
     columns: dict[Column, float] = {name: state.booked.get(name, 0.0) for name in COLUMNS}
-    _, others, queue, free = vacancy(state.holders.values())
+    _, others, broken, queue, free = vacancy(state.holders.values())
     columns["other users"] += others * span
+    columns["broken"] += broken * span
     columns["queue"] += queue * span
     columns[why_free(paused=state.pause is not None, asked=state.asked is not None)] += free * span
     columns["running"] = sum(spent for _, spent in held(state, now))
@@ -122,14 +139,21 @@ def ledger(state: State, now: float) -> dict[Column, float]:
 
 def held(state: State, now: float) -> Iterable[tuple[Run, float]]:
     """The runs that hold a GPU, each with the GPU-seconds that it has held it up to `now`."""
+    return ((run, held_s(state, run, now)) for run in _held(state))
+
+
+def held_s(state: State, run: Run, now: float) -> float:
+    """GPU-seconds that a run has held one, up to `now`; 0 for one that waits."""
+    if run.ended_at is not None or run.started_at is None:
+        return run.spent_s
     span = _open_span(state, now)
-    return ((run, state.alive_s + span - run.held_from + _apart(state, run, span)) for run in _held(state))
+    return state.alive_s + span - run.held_from + _apart(state, run, span)
 
 
 def capacity(state: State, now: float) -> float:
     """GPU-seconds that were there up to `now`: fleet × time while an engine is alive, and runs that outlived one."""
     span = _open_span(state, now)
-    there = vacancy(state.holders.values())[0]
+    there = vacancy(state.holders.values()).there
     return state.capacity_s + there * span + sum(_apart(state, run, span) for run in _held(state))
 
 

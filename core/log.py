@@ -69,8 +69,8 @@ def create(path: Path) -> None:
 
 
 @contextmanager
-def _connected(path: Path) -> Iterator[sqlite3.Connection]:
-    name = _as_it_lies(path)
+def _connected(path: Path, *, is_read_only: bool = False) -> Iterator[sqlite3.Connection]:
+    name = _as_it_lies(path) or (f"{path.absolute().as_uri()}?mode=ro" if is_read_only else "")
     db = sqlite3.connect(name or path, timeout=5, isolation_level=None, uri=bool(name))
     try:
         yield db
@@ -89,24 +89,37 @@ def _as_it_lies(path: Path) -> str:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """A checked connection for short work. Raises LogError for a file that is missing, damaged, foreign or newer."""
+def opened(path: Path, *, is_read_only: bool = False, newer: bool = False) -> Iterator[sqlite3.Connection]:
+    """A checked connection for short work; `is_read_only`: SQLite itself refuses every write.
+
+    `newer`: who only reads takes a file of a newer format too, if the facts are where they are in this one.
+    Raises LogError for a file that is missing, damaged, foreign or newer.
+    """
     if not path.exists():
         raise LogError(f"There is no session at {path} yet; start one with `autoresearch-tui --no-ui`.")
     try:
-        with _connected(path) as db:
-            check(path, db)
+        with _connected(path, is_read_only=is_read_only) as db:
+            check(path, db, newer=newer)
             yield db
     except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
         raise damaged(path, error) from error
 
 
-def check(path: Path, db: sqlite3.Connection) -> None:
+def version_of(db: sqlite3.Connection) -> int:
+    """The format of the file."""
+    return int(db.execute("pragma user_version").fetchone()[0])
+
+
+def _has_facts(db: sqlite3.Connection) -> bool:
+    return {"seq", "body"} <= {row[1] for row in db.execute("pragma table_info(events)")}
+
+
+def check(path: Path, db: sqlite3.Connection, *, newer: bool = False) -> None:
     application = db.execute("pragma application_id").fetchone()[0]
-    version = db.execute("pragma user_version").fetchone()[0]
+    version = version_of(db)
     if application != APPLICATION_ID:
         raise LogError(f"{path} is not a session of autoresearch-tui; move it away and start again.")
-    if version > SCHEMA_VERSION:
+    if version > SCHEMA_VERSION and not (newer and _has_facts(db)):
         raise LogError(
             f"{path} was written by a newer autoresearch-tui (format {version}, this one knows {SCHEMA_VERSION}); "
             "upgrade with `pip install -U autoresearch-tui`."
@@ -139,7 +152,7 @@ def read_after(db: sqlite3.Connection, seq: int, *, chunk: int = 20_000) -> Iter
 
 def first(path: Path) -> events.Fact | None:
     """How the session began; None while it has not. Raises LogError."""
-    with opened(path) as db:
+    with opened(path, newer=True) as db:
         row = db.execute("select body from events where seq = 1").fetchone()
         return events.decode(row[0]) if row else None
 

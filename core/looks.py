@@ -29,6 +29,8 @@ def _moments(state: State, now: float) -> Iterator[float]:
     limit, spent, rate = state.limits.max_usd, spent_usd(state, now), usd_hour(state)
     if limit is not None and spent is not None and rate:
         yield now + (limit - spent) / rate * HOUR_S
+    if state.waits is not None:
+        yield state.waits.until
     if state.asked is not None:
         yield state.asked.at + PATIENCE_S
     elif state.duration_s:

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from core import events as ev
 from core import executor as seen
 from core import policy, waves
-from core.state import State
+from core.state import Run, State
 
 Decision = policy.Judge | policy.Screen | policy.AskAgain | policy.Duplicate | policy.Rebase | policy.Merge
-Sight = seen.Started | seen.Reported | seen.Progressed
+Sight = seen.Waiting | seen.Started | seen.Reported | seen.Progressed
 
 
 def decided(state: State, decision: Decision, at: float) -> Iterator[ev.Known]:
@@ -40,12 +40,18 @@ def sighted(state: State, sight: Sight) -> Iterator[ev.Known]:
     match sight:
         case seen.Started(name, gpu, at) if run.started_at is None:
             yield ev.RunStarted(at=at, run=name, gpu=gpu)
+        case seen.Waiting(name, at, reason, needs_a_person) if _is_new(run, reason):
+            yield ev.RunWaiting(at=at, run=name, reason=reason, needs_a_person=needs_a_person)
         case seen.Reported(name, at, fingerprint, exact, params_m) if not run.fingerprint:
             yield ev.RunReported(at=at, run=name, fingerprint=fingerprint, exact=exact, params_m=params_m)
         case seen.Progressed(name, at, now):
             yield ev.RunProgressed(
                 at=at, run=name, step=now.step, fraction=now.fraction, loss=now.loss, tokens_per_s=now.tokens_per_s
             )
+
+
+def _is_new(run: Run, reason: str) -> bool:
+    return run.started_at is None and (run.waiting is None or run.waiting.reason != reason)
 
 
 def reached(state: State, sight: seen.Lost | seen.Found, at: float) -> Iterator[ev.Known]:

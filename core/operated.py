@@ -101,6 +101,15 @@ class ApprovalWithdrawn(Event, frozen=True):
     by: str
 
 
+class MaxGpusSet(Event, frozen=True):
+    """How many GPUs of a type runs of ours may have or wait for, all together; others have no limit."""
+
+    limits: dict[str, int]
+    gpu_type: str = ""  # the one that an operator changed
+    by: str = ""  # "": the settings
+    undoes: bool = False  # it takes the change before back
+
+
 class CommandRefused(Event, frozen=True):
     by: str
     command: str
@@ -123,5 +132,6 @@ OperatorFact = (
     | GateSet
     | WaveApproved
     | ApprovalWithdrawn
+    | MaxGpusSet
     | CommandRefused
 )

@@ -56,6 +56,8 @@ def operated(s: Draft, fact: op.OperatorFact) -> None:
         case op.ApprovalWithdrawn():
             _undone(s, "approve", fact.wave)
             _hold(s, (fact.wave,), held=s.gate)
+        case op.MaxGpusSet():
+            _max_gpus(s, fact)
         case op.CommandRefused():
             pass
 
@@ -143,6 +145,16 @@ def _approved(s: Draft, fact: op.WaveApproved) -> None:
         _did(s, Deed(at=fact.at, by=fact.by, kind="approve", subject=fact.wave))
 
 
+def _max_gpus(s: Draft, fact: op.MaxGpusSet) -> None:
+    before, s.max_gpus = s.max_gpus.get(fact.gpu_type), fact.limits
+    if not fact.by:
+        s.max_gpus_given = fact.limits
+    elif fact.undoes:
+        _undone(s, "limit", fact.gpu_type)
+    else:
+        _did(s, Deed(at=fact.at, by=fact.by, kind="limit", subject=fact.gpu_type, limit=before))
+
+
 # --- experiments ------------------------------------------------------------------------------------------------------
 
 
@@ -152,7 +164,8 @@ def _vetoed(s: Draft, fact: op.ExperimentVetoed) -> None:
         return
     conclude(s, experiment.id, "vetoed", fact.reason, None)
     cut, stopped = tuple(run for run in experiment.runs if run in s.active), fact.run is not None
-    s.own("experiments")[experiment.id] = _replace(s.experiments[experiment.id], cut=cut, stopped=stopped)
+    closed = s.experiments[experiment.id]
+    s.own("experiments")[experiment.id] = _replace(closed, cut=cut, stopped=stopped, vetoed_by=fact.by)
     if not stopped:
         _did(s, Deed(at=fact.at, by=fact.by, kind="veto", subject=experiment.id, before=experiment))
 

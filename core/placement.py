@@ -1,4 +1,4 @@
-"""Which run goes to which free GPU next: `launches(state, rules, retests, now)`.
+"""Which run goes to which free GPU next, and which wait for one: `launches(state, rules, room, retests, now)`.
 
 The order: what the baseline still needs to be compared with, candidates that could be noise, new experiments, and,
 where nothing of that is left, replicates, so that no GPU waits. Performs nothing and judges nothing.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from zlib import crc32
 
 import msgspec
@@ -17,6 +18,7 @@ from core.events import Purpose, Tier
 from core.ids import BASELINE, ExperimentId, RunId, run_id
 from core.merging import is_free, may_validate, rival
 from core.rivals import Retests, is_worth_validating, lead_for_validation
+from core.room import Room
 from core.state import Experiment, State
 from core.tiers import MIN_RUNS, Tiers, keeps_failing, tiers
 from core.verdict import (
@@ -47,13 +49,18 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     purpose: Purpose = "first"
 
 
-def launches(state: State, rules: Rules, room: Counter[str], retests: Retests, now: float) -> Iterator[Launch]:
-    """Fills free GPUs, most useful first; takes what it uses out of `room`."""
+def launches(state: State, rules: Rules, room: Room, retests: Retests, now: float) -> Iterator[Launch]:
+    """Fills free GPUs, most useful first, and then the queue beyond them; takes what it uses out of `room`.
+
+    What only keeps a GPU from idling does not wait for one.
+    """
     counts: Counter[ExperimentId] = Counter()
     levels = tiers(state)
-    for name, gpu_type, purpose in _wanted(state, rules, room, retests, levels, now):
-        if room[gpu_type] > 0:
-            room[gpu_type] -= 1
+    missing = _Missing(state)
+    wanted = ((want, True) for want in _wanted(state, rules, room, retests, levels, missing))
+    spare = ((want, False) for want in _spare(state, rules, room, retests, missing, now))
+    for (name, gpu_type, purpose), may_wait in chain(wanted, spare):
+        if room.take(gpu_type, may_wait=may_wait):
             experiment = state.experiments[name]
             run = run_id(name, len(experiment.runs) + 1 + counts[name])
             counts[name] += 1
@@ -71,10 +78,10 @@ def launches(state: State, rules: Rules, room: Counter[str], retests: Retests, n
 
 
 def _wanted(
-    state: State, rules: Rules, room: Counter[str], retests: Retests, levels: Tiers, now: float
+    state: State, rules: Rules, room: Room, retests: Retests, levels: Tiers, missing: _Missing
 ) -> Iterator[Want]:
+    """What is needed for a verdict, or for the last report."""
     compared = _compared(state)
-    missing = _Missing(state)
     for_free = any(is_free(state, state.experiments[name]) for name in state.open)
     for name, gpu_type in compared:
         yield from missing(name, gpu_type, baseline_runs(state, name, gpu_type, rules, for_free))
@@ -86,13 +93,17 @@ def _wanted(
         yield from missing(name, gpu_type, _for_retests(state, soon, name, gpu_type))
     yield from _firsts(state, levels, room)
     yield from _repeats(state, rules, later, 0)
-    for extra in range(1, 1 + rules.max_retests):  # idle GPUs repeat a candidate more than once at a time
-        yield from _repeats(state, rules, retests, extra)
-    if rules.replicates and _is_idle(state, now):
-        for gpu_type in list(room):
-            yield from missing(state.baseline, gpu_type, SPARE_REPLICATES)
     if (remaining(state) == 0 or state.gave_up) and not state.open:
         yield from _report(state, rules)
+
+
+def _spare(state: State, rules: Rules, room: Room, retests: Retests, missing: _Missing, now: float) -> Iterator[Want]:
+    """What is better than a GPU that idles: more repeats of a candidate at a time, and replicates of the baseline."""
+    for extra in range(1, 1 + rules.max_retests):
+        yield from _repeats(state, rules, retests, extra)
+    if rules.replicates and _is_idle(state, now):
+        for gpu_type in list(room.free):
+            yield from missing(state.baseline, gpu_type, SPARE_REPLICATES)
 
 
 class _Missing:
@@ -135,21 +146,17 @@ def _repeats(state: State, rules: Rules, retests: Retests, extra: int) -> Iterat
             yield experiment.id, judged_on(state, experiment), "retest"
 
 
-def _reruns(state: State, levels: Tiers, room: Counter[str]) -> Iterator[Want]:
+def _reruns(state: State, levels: Tiers, room: Room) -> Iterator[Want]:
     """Runs that operators wished for: where the experiment is judged or was measured, else wherever there is room."""
     for name, count in state.reruns.items():
         experiment = state.experiments[name]
-        kinds = levels.screen + levels.validate
-        there = (
-            judged_on(state, experiment)
-            or measured_on(state, name)
-            or max(kinds, key=lambda kind: room[kind], default="")
-        )
+        anywhere = room.widest(levels.screen + levels.validate)
+        there = judged_on(state, experiment) or measured_on(state, name) or anywhere
         for _ in range(count if there else 0):
             yield name, there, "retest" if experiment.is_open else "replicate"
 
 
-def _validations(state: State, levels: Tiers, rules: Rules, room: Counter[str]) -> Iterator[Want]:
+def _validations(state: State, levels: Tiers, rules: Rules, room: Room) -> Iterator[Want]:
     """First runs on the validation tier of what passed the screening, the best first; as many at once as it needs."""
     if not levels.are_two:
         return
@@ -160,21 +167,25 @@ def _validations(state: State, levels: Tiers, rules: Rules, room: Counter[str]) 
             continue
         if not is_free(state, experiment) and not is_worth_validating(state, experiment, best, rules):
             continue
-        kind = max(levels.validate, key=lambda each: room[each])
+        kind = room.widest(levels.validate)
         for _ in range(MIN_RUNS):
             yield experiment.id, kind, "retest"
 
 
-def _firsts(state: State, levels: Tiers, room: Counter[str]) -> Iterator[Want]:
-    """New experiments: on the screening tier, or wherever there is room; promoted ones on the validation tier first."""
+def _firsts(state: State, levels: Tiers, room: Room) -> Iterator[Want]:
+    """New experiments: on the screening tier, or wherever a GPU is free; promoted ones on the validation tier first.
+
+    They wait for a GPU of their own tier alone: what is to be validated finds no queue before it.
+    """
     for name in queued(state):
         if is_held(state, name):
             continue
         experiment = state.experiments[name]
         hopeful = _is_hope(state, experiment)
         ahead = experiment.promoted or hopeful
-        order = levels.validate + levels.screen if ahead else levels.screen + levels.validate
-        kind = next((kind for kind in order if room[kind] > 0), None)
+        own, other = (levels.validate, levels.screen) if ahead else (levels.screen, levels.validate)
+        there = (kind for kind in own + other if room.free[kind] > 0)
+        kind = next(there, None) or next((kind for kind in own if room.ready[kind] > 0), None)
         if kind is None:
             return
         yield name, kind, "first"
@@ -183,7 +194,7 @@ def _firsts(state: State, levels: Tiers, room: Counter[str]) -> Iterator[Want]:
     for experiment in (state.experiments[name] for name in state.open):  # promoted after it was screened
         idle = not any(run in state.active for run in experiment.runs)
         if experiment.promoted and idle and measured_on(state, experiment.id) and not judged_on(state, experiment):
-            yield experiment.id, max(levels.validate, key=lambda kind: room[kind]), "retest"
+            yield experiment.id, room.widest(levels.validate), "retest"
 
 
 def _is_hope(state: State, experiment: Experiment) -> bool:

@@ -7,7 +7,6 @@ crash and steady running are one code path. It performs nothing: the engine carr
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from statistics import fmean
 
@@ -17,21 +16,22 @@ from core.duplicates import LATE, duplicates
 from core.events import Evidence, FinalVerdict
 from core.hopeless import hopeless
 from core.ids import ExperimentId, RunId
+from core.judging import judge
 from core.merging import mergeable, rebasable
 from core.placement import Launch as Launch
 from core.placement import launches
 from core.rivals import Passes, Retests, confirmed, lead, validated
+from core.room import Room, room, surplus
 from core.state import Experiment, State
-from core.tiers import MAX_FAILED, is_stuck
+from core.tiers import MAX_FAILED, is_stuck, tiers
 from core.verdict import (
     Final,
     Passed,
     Retest,
     Rules,
-    judge,
     measured_on,
 )
-from core.views import elapsed, free, proposed, queued, remaining, spent_usd
+from core.views import elapsed, proposed, queued, remaining, spent_usd
 
 FAILED = ("crashed", "lost")
 QUICK = 0.1  # of a run's duration: an answer that takes less is asked for when a GPU is free
@@ -117,6 +117,7 @@ def plan(state: State, rules: Rules, now: float) -> tuple[Move, ...]:
     broken = _baseline_broken(state)
     reason, code = (broken, 3) if broken else _why_stop(state, now)
     moves: list[Move] = [Cancel(run) for run in _to_cancel(state, all_runs=bool(broken) or _stop_now(state))]
+    moves += [Cancel(run) for run in surplus(state, nothing_may_start=bool(reason) or state.pause is not None)]
     judged, retests = _recorded_first(state, rules)
     if judged:  # what follows from them is planned on the next call
         return (*moves, *judged)
@@ -125,9 +126,9 @@ def plan(state: State, rules: Rules, now: float) -> tuple[Move, ...]:
         idle = not state.active and not state.uncommitted
         return (*moves, Finish(reason, code)) if idle else tuple(moves)
     if state.pause is None:
-        room = free(state)
-        moves += launches(state, rules, room, [] if state.uncommitted else retests, now)
-        moves += [] if state.uncommitted else _ask(state, rules, room, now)  # the baseline is about to move
+        places = room(state)
+        moves += launches(state, rules, places, [] if state.uncommitted else retests, now)
+        moves += [] if state.uncommitted else _ask(state, rules, places, now)  # the baseline is about to move
     if not moves and not state.active and not state.open and not state.uncommitted:
         moves += _ended(state)
     return tuple(moves)
@@ -257,16 +258,19 @@ def _basis(evidence: Evidence | None) -> tuple[str, int] | None:
 # --- asking -----------------------------------------------------------------------------------------------------------
 
 
-def _ask(state: State, rules: Rules, room: Counter[str], now: float) -> Iterator[Ask]:
-    """Ask while fewer experiments are queued than GPUs will be free by the time of the answer."""
+def _ask(state: State, rules: Rules, places: Room, now: float) -> Iterator[Ask]:
+    """Ask while fewer experiments are queued than will have a place, on a GPU or to wait for one, by the answer."""
     left = remaining(state)
     if state.asked is not None or state.gave_up or left == 0:
+        return
+    if state.waits is not None and now < state.waits.until:
         return
     if not rules.overlap and (state.active or state.open):
         return
     takes = state.think_s * EARLY + EARLY_S
     early = takes if state.think_s > QUICK * state.duration_s else 0.0  # else it is better to know more
-    freeing = sum(room.values()) + sum(_ends_within(state, run, now, early) for run in state.active)
+    freeing = places.free.total() + sum(places.ready[kind] for kind in tiers(state).screen)
+    freeing += sum(_ends_within(state, run, now, early) for run in state.active)
     if len(queued(state)) < freeing:
         slots = max(freeing, _at_once(state, takes))
         yield Ask(slots if left is None else min(slots, left))

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 import msgspec
 
 from core.events import Evidence
+from core.judging import standing
 from core.known import Known
 from core.merging import is_free
 from core.state import Experiment, State
 from core.tiers import agreement
-from core.verdict import Passed, Retest, Rules, standing
+from core.verdict import Passed, Retest, Rules
 
 CANDIDATES = 2  # cells of designs that are confirmed at a time, the most promising first
 FAR = 4.0  # standard errors of their difference by which one looks worse than the best, so that it waits

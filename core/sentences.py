@@ -26,6 +26,12 @@ def sentence(fact: ev.Fact) -> str:
             return f"{wave} approved by {by}"
         case ev.ApprovalWithdrawn(wave=wave, by=by):
             return f"{wave} waits again: {by} took the approval back"
+        case ev.MaxGpusSet():
+            return _limits(fact)
+        case ev.ReadySet(gpus_each=each):
+            return f"one run waits ready for every {each} GPUs of a type, at least one" if each else ""
+        case ev.RunWaiting(run=run, reason=reason, needs_a_person=True):
+            return f"{run} waits: {reason}"
         case ev.ExecutorLost(reason=reason):
             return f"the executor cannot be reached: {reason}; nothing is decided until it can"
         case ev.ExecutorFound():
@@ -34,3 +40,13 @@ def sentence(fact: ev.Fact) -> str:
             shown = ", ".join(f"{kind} ${price:g}/h" for kind, price in prices.items())
             return f"prices: {shown or 'none'}"
     return ""
+
+
+def _limits(fact: ev.MaxGpusSet) -> str:
+    if not fact.by:
+        shown = ", ".join(f"{most} × {kind}" for kind, most in fact.limits.items())
+        return f"at most {shown} in use or waited for" if shown else "no limit of GPUs"
+    most = fact.limits.get(fact.gpu_type)
+    if most is None:
+        return f"{fact.gpu_type} has no limit any more ({fact.by})"
+    return f"at most {most} × {fact.gpu_type} from now on ({fact.by}); what runs beyond that finishes"

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import hashlib
+import os
 import secrets
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,17 +20,19 @@ import msgspec
 
 from core import log as logs
 from core import results, simulated
+from core.claude.keys import hidden
 from core.clock import Clock, SystemClock
 from core.engine import Engine, Invocation, Stopped
 from core.errors import LogError, SettingsError
-from core.events import PricesSet, ResultImported, SessionStarted, TiersSet
-from core.executor import Executor
+from core.events import MaxGpusSet, PricesSet, ReadySet, ResultImported, SessionStarted, TiersSet
+from core.executor import Executor, Queueing
 from core.fold import fold
 from core.ids import BASELINE, SessionId
 from core.knobs import find
 from core.log import Log
 from core.obeying import obeying
-from core.researcher import Researcher
+from core.researcher import Closable, Researcher
+from core.researchers import chosen
 from core.settings import Loaded, Settings
 from core.state import State
 from core.verdict import Rules
@@ -37,7 +40,6 @@ from core.views import results_rows
 from core.workspace import Workspace
 
 EXECUTORS = ("local", simulated.EXECUTOR)
-RESEARCHERS = ("designed", "random", "greedy")
 LIMITS = ("max_hours", "max_experiments", "target_bpb", "max_usd")
 Maker = Callable[[Workspace, State, Settings, Clock, SessionId], Executor]
 DEFAULT_BUDGET_S = 300.0  # where neither settings nor prepare.py say
@@ -60,13 +62,15 @@ async def research(
     known = (*EXECUTORS, *executors)
     if settings.executor not in known:
         raise SettingsError(f"There is no executor {settings.executor!r}; choose one of: {', '.join(known)}.")
-    if settings.researcher not in RESEARCHERS:
-        raise SettingsError(f"There is no researcher {settings.researcher!r}; choose one of: {', '.join(RESEARCHERS)}.")
+    if settings.researcher not in chosen.NAMES:
+        raise SettingsError(
+            f"There is no researcher {settings.researcher!r}; choose one of: {', '.join(chosen.NAMES)}."
+        )
     workspace = Workspace.open(path)
     file = workspace.ensure_state() / logs.FILE
     logs.create(file)
     hide_memory()
-    with logs.hold(file):
+    with logs.hold(file), hidden(os.environ) as keys:
         log = Log(file, is_durable=not simulated.is_simulated(settings))
         state = fold(State(), await log.open())
         try:
@@ -76,14 +80,15 @@ async def research(
             session = state.session or new_session(clock)
             make = executors.get(settings.executor)
             parts = (workspace, state, settings, clock)
-            async with make(*parts, session) if make else _executor(*parts) as executor:
+            researcher = chosen.researcher(workspace, settings, clock, keys)
+            async with make(*parts, session) if make else _executor(*parts) as executor, closing(researcher):
                 opening = _opening(workspace, state, settings, version, clock, session)
                 engine = Engine(
                     workspace=workspace,
                     log=log,
                     executor=executor,
-                    researcher=simulated.thinking(_researcher(settings), settings, clock),
-                    invocation=_invocation(loaded, state, version),
+                    researcher=researcher,
+                    invocation=_invocation(loaded, state, version, executor),
                     clock=clock,
                 )
                 started(file, state)
@@ -98,6 +103,16 @@ async def _until_stopped(engine: Engine, state: State, opening: SessionStarted |
             return await engine.run(state, opening)
         finally:
             write_results(workspace, engine.state)
+
+
+@asynccontextmanager
+async def closing(researcher: Researcher) -> AsyncIterator[None]:
+    """Lets go in the end of what it holds outside."""
+    try:
+        yield
+    finally:
+        if isinstance(researcher, Closable):
+            await researcher.close()
 
 
 def hide_memory() -> None:
@@ -156,7 +171,7 @@ def _opening(
     )
 
 
-def _invocation(loaded: Loaded, state: State, version: str) -> Invocation:
+def _invocation(loaded: Loaded, state: State, version: str, executor: Executor) -> Invocation:
     """Limits that are given, "none" included, replace the session's; those that are not stay. So do prices."""
     settings = loaded.settings
     given = {name: getattr(settings, name) for name in LIMITS if loaded.origins[name] != "default"}
@@ -164,7 +179,8 @@ def _invocation(loaded: Loaded, state: State, version: str) -> Invocation:
     prices = (
         PricesSet(at=0.0, gpu_usd_hour=settings.gpu_usd_hour) if loaded.origins["gpu_usd_hour"] != "default" else None
     )
-    if limits.max_usd is not None and not (prices.gpu_usd_hour if prices else state.prices):
+    has_prices = prices.gpu_usd_hour if prices else state.prices
+    if limits.max_usd is not None and not has_prices and settings.researcher != "claude":  # a model has a price
         raise SettingsError(
             f"A budget of ${limits.max_usd:g} means nothing without prices; set gpu_usd_hour, "
             'such as "H100=2.5", or max_usd to "none".'
@@ -176,20 +192,18 @@ def _invocation(loaded: Loaded, state: State, version: str) -> Invocation:
         limits=limits,
         tiers=TiersSet(at=0.0, screen=settings.screen, validate=settings.validate),
         prices=prices,
+        max_gpus=_max_gpus(loaded, state),
+        ready=executor.ready if isinstance(executor, Queueing) else ReadySet(at=0.0),
         for_s=settings.for_,
         on_exit=settings.on_exit,
     )
 
 
-def _researcher(settings: Settings) -> Researcher:
-    from core.researchers import designed, peers
-
-    kinds: dict[str, Callable[..., Researcher]] = {
-        "designed": designed.DesignedResearcher,
-        "random": peers.RandomResearcher,
-        "greedy": peers.GreedyResearcher,
-    }
-    return kinds[settings.researcher](only=settings.factors, without=settings.ignore_factors)
+def _max_gpus(loaded: Loaded, state: State) -> MaxGpusSet | None:
+    """None: they stay. What an operator changed outlives engines, until a flag or a new setting says something else."""
+    origin, limits = loaded.origins["max_gpus"], loaded.settings.max_gpus or {}
+    is_old = not origin.startswith("flag") and limits == state.max_gpus_given
+    return None if origin == "default" or is_old else MaxGpusSet(at=0.0, limits=limits)
 
 
 def _executor(workspace: Workspace, state: State, settings: Settings, clock: Clock) -> Executor:

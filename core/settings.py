@@ -63,6 +63,13 @@ _Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z_0-9]*$")]
 Variables = Annotated[dict[_Variable, str], Meta(description='names with texts, like { OMP_NUM_THREADS = "4" }')]
 _Price = Annotated[float, Meta(ge=0, le=1e6)]
 Table = Annotated[dict[str, Any], Meta(description='a table, like { namespace = "research" }')]
+GpuLimits = Annotated[
+    dict[_Type, Annotated[int, Meta(ge=0, le=100_000)]],
+    Meta(
+        description='GPU types with how many at most, like "H100:13,H200:3" or { H100 = 13 }',
+        extra={"pairs": r"\s*[:=]\s*"},
+    ),
+]
 Prices = Annotated[dict[_Type, _Price], Meta(description="GPU types with dollars per hour, like { H100 = 2.5 }")]
 
 
@@ -80,6 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     on_exit: Annotated[OnExit, "runs still going when the engine ends: stop them, or leave them"] = "stop"
     slots: Annotated[Count | None, "GPUs used at a time; none: all"] = None
+    max_gpus: Annotated[GpuLimits | None, "GPUs in use or waited for, by type; none: no limit"] = None
     seed: Annotated[Seed, "every random choice follows from it"] = 0
     time_budget: Annotated[Seconds | None, "seconds of training per run; none: the trainer's own"] = None
     startup_s: Annotated[Seconds0, "a run is killed after 2 × budget + this: start-up, compilation, evaluation"] = 120.0
@@ -112,6 +120,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     answer_s: Annotated[Seconds0, "of the simulator: how long the researcher thinks"] = 75.0
     queue_s: Annotated[Seconds0, "of the simulator: what the cluster takes to place a job"] = 0.0
     kubernetes: Annotated[Table, "the cluster that the executor kubernetes uses"] = {}
+    hosts: Annotated[Table, "the machines that the executor ssh uses"] = {}
+    claude: Annotated[Table, "the model that the researcher claude asks, and what it may cost"] = {}
 
     def timeout_s(self, budget_s: float) -> float:
         """Seconds after which a run with `budget_s` seconds of training is killed."""
@@ -141,6 +151,7 @@ class Setting(NamedTuple):
     expects: str  # completes "must be …"
     optional: bool
     duration: bool
+    pairs: str  # a pattern of what stands between the two halves of a pair, in a text
     kind: Any  # bool, int, float, str, tuple, dict or Literal
 
     @property
@@ -163,7 +174,8 @@ def _setting(field: msgspec.structs.FieldInfo) -> Setting:
         comment=comment,
         expects=meta.description + (', or "none"' if optional else ""),
         optional=optional,
-        duration=bool(meta.extra),
+        duration="duration" in (meta.extra or {}),
+        pairs=(meta.extra or {}).get("pairs", "="),
         kind=get_origin(bare) or bare,
     )
 
@@ -305,7 +317,7 @@ def _parsed(setting: Setting, value: object) -> object:
     if isinstance(value, str):
         return _from_text(setting, value.strip())
     if setting.kind is dict and isinstance(value, (list, tuple)):
-        return _pairs(value)
+        return _pairs(value, setting.pairs)
     return value
 
 
@@ -318,17 +330,17 @@ def _from_text(setting: Setting, text: str) -> object:
         return _SWITCHES.get(text.lower(), text)
     if setting.kind in (tuple, dict):
         parts = [part.strip() for part in text.split(",") if part.strip()]
-        return _pairs(parts) if setting.kind is dict else parts
+        return _pairs(parts, setting.pairs) if setting.kind is dict else parts
     return text
 
 
 _SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
-def _pairs(parts: Iterable[object]) -> dict[str, str]:
-    """{"A": "1"} from "A=1"; a part without = has no name and is refused by the type."""
-    split = [str(part).partition("=") for part in parts]
-    return {name.strip() if equals else "": value for name, equals, value in split}
+def _pairs(parts: Iterable[object], between: str) -> dict[str, str]:
+    """{"A": "1"} from "A=1"; a part that is no pair has no name and is refused by the type."""
+    split = [re.split(between, str(part), maxsplit=1) for part in parts]
+    return {pair[0].strip() if len(pair) == 2 else "": pair[-1] for pair in split}
 
 
 def _toml(value: object) -> str:

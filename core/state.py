@@ -18,10 +18,13 @@ from core.events import (
     Gpu,
     LimitsSet,
     NoteAdded,
+    ProposalRejected,
     Purpose,
+    ReadySet,
     ResultImported,
     RunEnded,
     RunProgressed,
+    RunWaiting,
     StopRequested,
     Tier,
     TiersSet,
@@ -29,6 +32,7 @@ from core.events import (
 )
 from core.ids import BASELINE, ExperimentId, GpuId, RunId, SessionId, WaveId
 from core.patch import Change
+from core.thinking import NotebookWritten, RepairTried, ResearcherWaits, ThinkingFact, WaveOffered
 
 Status = Literal["proposed", "running", "retest", "kept", "discarded", "crashed", "vetoed", "duplicate", "merged"]
 OPEN: frozenset[str] = frozenset({"proposed", "running", "retest"})
@@ -46,6 +50,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier
     purpose: Purpose
     requested_at: float
+    waiting: RunWaiting | None = None  # why it has not started, if that was told
     started_at: float | None = None
     gpu: GpuId | None = None
     held_from: float = 0.0  # once started: `State.alive_s` then
@@ -83,6 +88,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     twin: ExperimentId | None = None  # of a duplicate: the experiment that it repeats
     wanted: int = 1  # finished runs before a verdict; more after an operator asked for another look
     cut: tuple[RunId, ...] = ()  # of a vetoed one: the runs that were going on
+    vetoed_by: str = ""  # who did
     stopped: bool = False  # vetoed only because its run was stopped: a rerun opens it again
     commit: str = ""  # set once the workspace has it
 
@@ -104,7 +110,9 @@ class Wave(msgspec.Struct, frozen=True, kw_only=True):
     planned_at: float
     experiments: tuple[ExperimentId, ...] = ()
     rejected: int = 0
+    refusals: tuple[ProposalRejected, ...] = ()  # the latest of them, with their reasons
     held: bool = False  # it waits for an operator's approval
+    phase: str = ""  # of the research, as its researcher calls it
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -119,8 +127,21 @@ class Holders(msgspec.Struct, frozen=True):
 
     gpus: int = 0  # there
     others: int = 0  # of them held by other users
+    broken: int = 0  # of them, such that nothing can start there
     runs: int = 0  # of ours, started and not ended
     queued: int = 0  # runs of ours, requested and not started
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What one model has been asked and what that cost. Input tokens do not count what was read from a cache."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    usd: float = 0.0
+    seconds: float = 0.0
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -136,7 +157,7 @@ class Lost(msgspec.Struct, frozen=True):
     reason: str
 
 
-DeedKind = Literal["veto", "promote", "rerun", "pause", "resume", "gate", "approve", "note"]
+DeedKind = Literal["veto", "promote", "rerun", "pause", "resume", "gate", "approve", "note", "limit"]
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +170,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     before: Experiment | None = None  # as it was
     text: str = ""  # of a note; the reason of a pause that was ended
     waves: tuple[WaveId, ...] = ()  # that waited for approval
+    limit: int | None = None  # of the GPUs of a type, before
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,8 +204,14 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     prices: dict[str, float] = {}  # US dollars per hour that a GPU of a type is held
     held_s: dict[str, float] = {}  # GPU-seconds by type that ended runs of ours held
     model_usd: float = 0.0  # what the researcher's model has cost
+    model_usd_days: dict[int, float] = {}  # the same by day (UTC, days since the epoch)
+    usage: dict[str, Usage] = {}  # by model
+    calls: int = 0  # number of the model's latest answer
     gpus: tuple[Gpu, ...] = ()
     tiers: TiersSet = TiersSet(at=0.0)
+    ready: ReadySet = ReadySet(at=0.0)  # runs that may wait beyond the free GPUs
+    max_gpus: dict[str, int] = {}  # by type: GPUs that runs of ours may have or wait for
+    max_gpus_given: dict[str, int] = {}  # what the settings said last, whatever operators changed since
 
     baseline: ExperimentId = BASELINE
     sources: dict[ExperimentId, str] = {}  # train.py of every baseline there was
@@ -211,6 +239,12 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     failure: str = ""
     gave_up: str = ""  # why the researcher cannot go on
     notes: tuple[NoteAdded, ...] = ()
+    waits: ResearcherWaits | None = None  # it wants more results first; None again once there is news
+    stand_in: str = ""  # who answers in its place
+    offered: tuple[WaveOffered, ...] = ()  # by a client outside, and not planned yet
+    notebook: tuple[NotebookWritten, ...] = ()
+    repairs: dict[ExperimentId, RepairTried] = {}  # of crashed experiments
+    talk: tuple[ThinkingFact, ...] = ()  # the latest of what it said and did
     imported: dict[int, ResultImported] = {}  # by number
 
     @property

@@ -7,9 +7,11 @@ It knows no colours and no screen size. Facts of operators have their sentences 
 from __future__ import annotations
 
 from core import events as ev
+from core.aloud import spoken
 from core.ids import ExperimentId, RunId
 from core.sentences import sentence
 from core.state import State
+from core.thinking import Thinking
 from core.transcript import clean
 from core.views import best, estimate, proposed, remaining
 
@@ -53,6 +55,8 @@ def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is
             return f"the researcher {'gave up' if fatal else 'failed, and is asked again'}: {reason}"
         case ev.RunEnded():
             return _ended(fact, state)
+        case ev.RunWaiting(run=name, reason=reason):
+            return sentence(fact) if _is_first(state, name, reason) else ""
         case ev.ExperimentRetested(experiment=name, reason=reason):
             return f"{name} ? run again: {reason}"
         case ev.ExperimentScreened(experiment=name, reason=reason):
@@ -83,7 +87,7 @@ def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is
             return f"{command} refused: {reason}"
         case ev.ResultImported(commit=commit, status=status, description=description):
             return f"imported {commit} ({status}): {description}"
-    return sentence(fact)
+    return spoken(fact) if isinstance(fact, Thinking) else sentence(fact)
 
 
 def marked(state: State) -> str:
@@ -132,12 +136,23 @@ def _score(state: State, name: ExperimentId) -> str:
     return f"val_bpb {measured.mean:.4f} ± {half:.4f} ({measured.runs} runs)"
 
 
+def _is_first(state: State, name: RunId, reason: str) -> bool:
+    """Whether no other run waits for the same: one line is enough."""
+    waiting = ((run, state.runs[run].waiting) for run in state.active)
+    return not any(run != name and found is not None and found.reason == reason for run, found in waiting)
+
+
 def progress(state: State) -> str:
     """What runs now and how far it is, in one line; "" if nothing runs."""
     if not state.active:
         return ""
-    running = " · ".join(_running(state, run) for run in list(state.active)[:8])
-    more = f" +{len(state.active) - 8} more" if len(state.active) > 8 else ""
+    waiting = [told for run in state.active if (told := state.runs[run].waiting) is not None]
+    going = [run for run in state.active if state.runs[run].waiting is None]
+    running = " · ".join(_running(state, run) for run in going[:8]) or "nothing"
+    more = f" +{len(going) - 8} more" if len(going) > 8 else ""
+    if waiting:
+        worst = max(waiting, key=lambda told: told.needs_a_person)
+        more += f" | {_count(len(waiting), 'run')} waiting: {clean(worst.reason, 200)}"
     champion = best(state)
     score = f" · best {champion.mean:.4f} ({champion.experiment})" if champion else ""
     limit = state.limits.max_experiments

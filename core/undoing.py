@@ -24,6 +24,7 @@ WORDS: dict[DeedKind, str] = {
     "gate": "approval gate",
     "approve": "approval of",
     "note": "note",
+    "limit": "limit of",
 }
 
 
@@ -59,8 +60,17 @@ def _withdrawal(state: State, deed: Deed) -> op.OperatorFact | None:
             return op.NoteWithdrawn(at=at, by=by, text=deed.text)
         case "approve":
             return _approval(state, deed)
+        case "limit":
+            limits = limited(state.max_gpus, deed.subject, deed.limit)
+            return op.MaxGpusSet(at=at, by=by, limits=limits, gpu_type=deed.subject, undoes=True)
         case _:
             return _of_experiment(state, deed)
+
+
+def limited(limits: dict[str, int], gpu_type: str, limit: int | None) -> dict[str, int]:
+    """The limits, with another one for this type; None: it has none."""
+    others = {kind: most for kind, most in limits.items() if kind != gpu_type}
+    return others if limit is None else {**others, gpu_type: limit}
 
 
 def _approval(state: State, deed: Deed) -> op.OperatorFact | None:

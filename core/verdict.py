@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from statistics import fmean
+from typing import NamedTuple
 
 import msgspec
 
@@ -32,6 +33,7 @@ WIDER = 4.0  # times the screening level, while the tiers order experiments diff
 CLEAR = 2.0  # standard errors beyond what was needed: selection flatters such a mean too little to matter
 WITHIN = 2  # more runs that may still make a cell of a design pass
 ONE_SIDED = 1.644854  # normal quantile of 95 %
+MOST_KNOWN = 20_000  # answers kept at a time
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,18 +127,17 @@ def judge(state: State, experiment: Experiment, rules: Rules) -> Judgement:
     scores, base = state.scores.get((experiment.id, gpu_type), ()), reference(state, against, gpu_type)
     if not scores or not _is_measured(state, experiment, against, gpu_type, base, rules):
         return Wait()
-    levels = tiers(state)
-    evidence = _evidence(state, experiment, against, gpu_type, scores, base, rules, levels)
-    return _weigh(state, experiment, evidence, rules, levels)
+    evidence = _evidence(state, _Sides(experiment, against, gpu_type, scores, base), rules)
+    return _weigh(state, experiment, evidence, rules, tiers(state))
 
 
 def standing(state: State, experiment: Experiment, rules: Rules) -> Evidence | None:
     """How it compares now, also while it runs: where it is judged, else where it was measured. None before that."""
-    against, levels = rival(state, experiment), tiers(state)
+    against = rival(state, experiment)
     for gpu_type in dict.fromkeys((judged_on(state, experiment), measured_on(state, experiment.id))):
         scores, base = state.scores.get((experiment.id, gpu_type), ()), reference(state, against, gpu_type)
         if scores and base:
-            return _evidence(state, experiment, against, gpu_type, scores, base, rules, levels)
+            return _evidence(state, _Sides(experiment, against, gpu_type, scores, base), rules)
     return None
 
 
@@ -230,40 +231,30 @@ def baseline_runs(state: State, name: ExperimentId, gpu_type: str, rules: Rules,
 # --- weighing ---------------------------------------------------------------------------------------------------------
 
 
-def _evidence(
-    state: State,
-    experiment: Experiment,
-    against: ExperimentId,
-    gpu_type: str,
-    scores: tuple[float, ...],
-    base: tuple[float, ...],
-    rules: Rules,
-    levels: Tiers,
-) -> Evidence:
+class _Sides(NamedTuple):
+    """What is compared with what, where, and their val_bpb."""
+
+    experiment: Experiment
+    against: ExperimentId
+    gpu_type: str
+    scores: tuple[float, ...]
+    base: tuple[float, ...]
+
+
+def _evidence(state: State, sides: _Sides, rules: Rules) -> Evidence:
+    experiment, levels = sides.experiment, tiers(state)
     wave = state.waves.get(experiment.wave) if experiment.wave else None
-    runs = (*experiment.runs, *state.experiments[against].runs)
-    about = (experiment, against, wave, rules, levels.validate, agreement(state), state.spread.get(gpu_type))
-    parts = (*about, scores, base, *(state.runs[run].result for run in runs))
-    return _weighed(
-        (experiment.id, gpu_type),
-        parts,
-        lambda: _compared(state, experiment, against, gpu_type, scores, base, rules, levels),
-    )
+    runs = (*experiment.runs, *state.experiments[sides.against].runs)
+    where = (levels.screen, levels.validate, agreement(state), state.spread.get(sides.gpu_type))
+    parts = (*sides, wave, rules, *where, *(state.runs[run].result for run in runs))
+    return _weighed((experiment.id, sides.gpu_type), parts, lambda: _compared(state, sides, rules, levels))
 
 
-_weighed = Known[Evidence](20_000)
+_weighed = Known[Evidence](MOST_KNOWN)
 
 
-def _compared(
-    state: State,
-    experiment: Experiment,
-    against: ExperimentId,
-    gpu_type: str,
-    scores: tuple[float, ...],
-    base: tuple[float, ...],
-    rules: Rules,
-    levels: Tiers,
-) -> Evidence:
+def _compared(state: State, sides: _Sides, rules: Rules, levels: Tiers) -> Evidence:
+    experiment, against, gpu_type, scores, base = sides
     measured, known = noise(state, gpu_type), information(len(scores), len(base))
     delta, error = fmean(scores) - fmean(base), measured.sd / math.sqrt(known)
     more_gb = _memory_gb(state, experiment.id, gpu_type) - _memory_gb(state, against, gpu_type)

@@ -27,7 +27,9 @@ def proposals(state: State, plan: Plan, *, parent: ExperimentId, by: str, at: fl
     baseline that the plan was made for. Ideas beyond the session's limit of experiments are left out.
     """
     wave = wave_id(len(state.waves) + 1)
-    yield ev.WavePlanned(at=at, wave=wave, parent=parent, reason=plan.reason, design=plan.design, researcher=by)
+    yield ev.WavePlanned(
+        at=at, wave=wave, parent=parent, reason=plan.reason, design=plan.design, researcher=by, phase=plan.phase
+    )
     left, number, fresh = remaining(state), len(state.experiments) - 1, dict[str, ExperimentId]()
     for idea in plan.ideas:
         if left is not None and len(fresh) >= left:
@@ -37,6 +39,17 @@ def proposals(state: State, plan: Plan, *, parent: ExperimentId, by: str, at: fl
             fresh[fact.digest] = fact.experiment
             number += 1
         yield fact
+        if isinstance(fact, ev.ExperimentProposed):
+            yield from _also(fact, idea, by)
+
+
+def _also(fact: ev.ExperimentProposed, idea: Idea, by: str) -> Iterator[ev.Known]:
+    """What is said of an idea beyond its change."""
+    if idea.promoted:
+        why = "planned for the validation tier"
+        yield ev.ExperimentPromoted(at=fact.at, experiment=fact.experiment, by=by, reason=why)
+    if idea.repairs is not None:
+        yield ev.RepairTried(at=fact.at, experiment=idea.repairs, by=fact.experiment)
 
 
 def _proposal(
@@ -54,6 +67,7 @@ def _proposal(
         reason = patch.check(source, old)
     except PatchError as error:
         source, reason = "", str(error)
+    reason = idea.refused or reason
     digest = patch.digest(source, like=old) if reason is None else ""
     twin = (fresh.get(digest) or state.digests.get(digest)) if digest else None
     if twin is not None:
@@ -87,8 +101,17 @@ def rebased(state: State, name: ExperimentId, at: float) -> Iterator[ev.Known]:
     if isinstance(fact, ev.ExperimentProposed):
         reason = f"the baseline has moved from {experiment.parent} to {on}"
         yield ev.ExperimentRebased(at=at, experiment=name, on=on, digest=fact.digest, reason=reason)
+    elif fact.twin == name:
+        yield _the_same(state, name, at)
     else:
         yield ev.ExperimentRebased(at=at, experiment=name, on=on, reason=fact.reason)
+
+
+def _the_same(state: State, name: ExperimentId, at: float) -> ev.ExperimentRebased:
+    """It undoes all that the new baseline changed, so that its train.py and its runs stay what they are."""
+    reason = f"its train.py is the same on top of {state.baseline}"
+    digest = state.experiments[name].digest
+    return ev.ExperimentRebased(at=at, experiment=name, on=state.baseline, digest=digest, reason=reason)
 
 
 def merged(state: State, names: tuple[ExperimentId, ...], at: float) -> Iterator[ev.Known]:
@@ -105,6 +128,8 @@ def merged(state: State, names: tuple[ExperimentId, ...], at: float) -> Iterator
         yield msgspec.structs.replace(fact, of=names)
     elif len(names) > 1:
         yield from merged(state, names[:1], at)
+    elif fact.twin == names[0]:
+        yield _the_same(state, names[0], at)
     else:
         reason = f"cannot be put on top of {state.baseline}: {fact.reason}"
         yield ev.ExperimentJudged(at=at, experiment=names[0], verdict="discarded", reason=reason)

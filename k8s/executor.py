@@ -17,7 +17,7 @@ from typing import Self
 
 from core.clock import Clock
 from core.errors import NothingRuns
-from core.events import Gpu
+from core.events import Gpu, ReadySet
 from core.executor import (
     Absent,
     FleetObserved,
@@ -37,13 +37,15 @@ from k8s.kept import keep, kept
 from k8s.mirror import Mirror, job_of
 from k8s.orders import Orders
 from k8s.progress import Listening
+from k8s.reasons import Reasons
 from k8s.run import Run, is_over, moment, place, started
+from k8s.settings import READY_EACH
 from k8s.shapes import Job, Node, Pod, seconds
 from k8s.waits import waiting
 from k8s.work import Work
 
 TICK_S = 0.5
-LOST_AFTER_S = 3.0  # what may be old for longer is told
+LOST_AFTER_S = 1.0  # what may be old for longer is told; one attempt may fail unnoticed
 FIRST_SIGHT_S = 20.0  # until a cluster that does not answer at the start is given up
 REFUSED_S = 3.0  # the same for one that says no
 UNSEEN_S = 15.0  # after which a Job that was made and never seen is asked for
@@ -105,6 +107,11 @@ class KubernetesExecutor:
                 await self._life
             await self._connection.__aexit__(kind, error, trace)
 
+    @property
+    def ready(self) -> ReadySet:
+        """Jobs wait in the cluster, and the first GPU that frees is taken at once: by the scheduler, not by us."""
+        return ReadySet(at=0.0, gpus_each=READY_EACH, by_type=self._work.settings.ready)
+
     async def launch(self, job: Order) -> None:
         name = self._work.name(job.run)
         known = self._runs.get(name)
@@ -159,6 +166,7 @@ class KubernetesExecutor:
                 report=self._report,
             )
             self._endings = Endings(self._connection, clock=self._clock, runs=self._folders, limits=self._work.limits)
+            self._reasons = Reasons(self._connection, clock=self._clock, tasks=tasks, report=self._report)
             tasks.create_task(self._listening.rounds(), name="looks into logs")
             await self._mirror.keep(tasks)
             tasks.create_task(self._ticks(), name="ticks")
@@ -196,6 +204,7 @@ class KubernetesExecutor:
             self._tell_reach()
             for run in list(self._runs.values()):
                 self._look_at_time(run)
+                self._reasons.look(run)
             if self._is_fleet_old or not self._mirror.sees_others:
                 self._is_fleet_old = False
                 self._tell_fleet()
@@ -209,8 +218,8 @@ class KubernetesExecutor:
             self._report(Lost(reason))
         elif self._is_lost and since == math.inf:
             self._is_lost = False
+            self._report(Found())  # first: of a fleet that changed meanwhile it would follow by itself
             self._tell_fleet()
-            self._report(Found())
 
     def _tell_fleet(self) -> None:
         gpus = self._fleet.gpus(self._mirror, self._runs.values(), self._clock.now())
@@ -242,10 +251,17 @@ class KubernetesExecutor:
 
     def _pod_changed(self, pod: Pod, gone: bool) -> None:
         run = self._runs.get(job_of(pod))
-        if run is None or (run.pod is not None and run.pod.metadata.uid != pod.metadata.uid):
-            return  # a second pod of the same Job, in place of one that vanished: the run ends with the first
-        run.pod, run.is_pod_gone = pod, gone
-        self._consider(run)
+        if run is not None and run.pod is not None and run.pod.metadata.uid != pod.metadata.uid:
+            self._replaced(run, run.pod)
+        elif run is not None:
+            run.pod, run.is_pod_gone = pod, gone
+            self._consider(run)
+
+    def _replaced(self, run: Run, pod: Pod) -> None:
+        """Its Job has a second pod, in place of one that vanished: the run ends with the first; on a dead node, now."""
+        if not run.is_ending and run.cancelled_at is None and self._is_stranded(pod, math.inf):
+            run.why = f"its node {pod.spec.node_name} stopped answering"
+            self._conclude(run)
 
     def _consider(self, run: Run, *, is_news: bool = True) -> None:
         if run.is_ending:
@@ -336,6 +352,7 @@ class KubernetesExecutor:
         end = await self._endings.end(run, self._listening.end(run.id), self._mirror.node_of(run.pod))
         await asyncio.to_thread(keep, self._folders, end)
         del self._runs[run.name]
+        self._reasons.forget(run)
         self._ended.add(run.id)
         self._report(end)
         self._delete(run.name, run)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from core.events import Gpu
 from core.ids import GpuId
-from k8s.inventory import Offer, Places, fleet, offer, places
+from k8s.hidden import Hidden
+from k8s.inventory import OTHERS, Offer, Places, fleet, offer, places
 from k8s.mirror import Mirror
 from k8s.run import Run
 from k8s.settings import ClusterSettings
 from k8s.shapes import Node, Pod, seconds
 from k8s.waits import waiting
+
+_replace = msgspec.structs.replace
 
 PATIENCE_S = 5.0  # schedulers take a moment to see that a GPU is free again
 
@@ -22,6 +27,7 @@ class Fleet:
         self._settings, self._session = settings, session
         self._offers: dict[str, Offer] = {}
         self._places: Places = {}
+        self._hidden = Hidden()
 
     @property
     def offers(self) -> tuple[Offer, ...]:
@@ -41,8 +47,14 @@ class Fleet:
         """All of them, and who holds each. Where others' pods may not be seen, `runs` that wait tell of them."""
         pods = _pods(mirror)
         self._places = places(self._offers.values(), pods, self._places)
-        full = () if mirror.sees_others else {run.gpu_type for run in runs if _needs_gpu(run, now)}
-        return fleet(self._offers.values(), pods, session=self._session, places=self._places, full=full)
+        found = fleet(self._offers.values(), pods, session=self._session, places=self._places)
+        return found if mirror.sees_others else self._with_hidden(found, runs, now)
+
+    def _with_hidden(self, found: tuple[Gpu, ...], runs: Iterable[Run], now: float) -> tuple[Gpu, ...]:
+        taken = {gpu for gpus in self._places.values() for gpu in gpus}
+        idle = [gpu for gpu in found if not gpu.held_by and gpu.id not in taken]
+        hidden = self._hidden.among(idle, {run.gpu_type for run in runs if _needs_gpu(run, now)}, now)
+        return tuple(_replace(gpu, held_by=OTHERS) if gpu.id in hidden else gpu for gpu in found)
 
     def gpu_of(self, pod: Pod, mirror: Mirror) -> GpuId:
         """The first that this pod has; one of its node that nobody is known to have, if it came just now."""

@@ -60,17 +60,14 @@ def offer(node: Node, settings: ClusterSettings) -> Offer:
     return Offer(node, kinds, slots, frozenset(slot.gpu.id for slot in slots))
 
 
-def fleet(
-    offers: Iterable[Offer], pods: Iterable[Pod], *, session: str, places: Places, full: Collection[str] = ()
-) -> tuple[Gpu, ...]:
+def fleet(offers: Iterable[Offer], pods: Iterable[Pod], *, session: str, places: Places) -> tuple[Gpu, ...]:
     """All GPUs, in a stable order. Those that our own pods have are not held; others' are, by their namespace.
 
-    `session` is the value of the session's label, `places` what the function of that name told. `full`: types of which
-    the scheduler says that none is free; it sees other users where we may not, so what is not ours is theirs.
+    `session` is the value of the session's label, `places` what the function of that name told.
     """
     holders = {gpu: _holder(pod, session) for pod in pods for gpu in places.get(pod.metadata.uid, ())}
     slots = [slot.gpu for found in sorted(offers, key=lambda found: found.node.name) for slot in found.slots]
-    return tuple(_held(gpu, holders.get(gpu.id), gpu.type in full) for gpu in slots)
+    return tuple(_held(gpu, holders.get(gpu.id)) for gpu in slots)
 
 
 def places(offers: Iterable[Offer], pods: Iterable[Pod], before: Mapping[str, tuple[GpuId, ...]]) -> Places:
@@ -222,11 +219,9 @@ def _holder(pod: Pod, session: str) -> str:
     return pod.metadata.namespace or OTHERS
 
 
-def _held(gpu: Gpu, holder: str | None, is_full: bool) -> Gpu:
+def _held(gpu: Gpu, holder: str | None) -> Gpu:
     """`holder`: "" for ourselves, None for nobody."""
-    if holder is None:
-        holder = OTHERS if is_full and not gpu.held_by else gpu.held_by
-    return gpu if holder == gpu.held_by else msgspec.structs.replace(gpu, held_by=holder)
+    return gpu if holder is None or holder == gpu.held_by else msgspec.structs.replace(gpu, held_by=holder)
 
 
 # --- placement --------------------------------------------------------------------------------------------------------

@@ -152,7 +152,7 @@ def _pod(job: Job, campaign: Campaign, settings: ClusterSettings, placement: Pla
                 "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": list(placement.terms)}
             }
         },
-        "tolerations": [_toleration(given) for given in settings.tolerated],
+        "tolerations": [*(_toleration(given) for given in settings.tolerated), *_patience(settings)],
         "containers": [_container(job, campaign, settings, placement.resource)],
         "volumes": _volumes(job, campaign, settings),
         **{key: value for key, value in optional.items() if value},
@@ -233,6 +233,18 @@ def _given(volume: Volume) -> dict[str, Any]:
     if volume.host_path:
         return {"hostPath": {"path": volume.host_path}}
     return {"configMap": {"name": volume.config_map}}
+
+
+def _patience(settings: ClusterSettings) -> list[dict[str, Any]]:
+    """How long a pod stays bound to a node that is not heard of.
+
+    The cluster's own default is 300 s, a whole run lost for every node that dies. Less than a minute would end runs
+    whose node only restarts its kubelet or loses the network for 30 s: they go on meanwhile and lose nothing.
+    """
+    own = {given.key for given in settings.tolerations}
+    keys = (key for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable") if key not in own)
+    seconds = int(settings.unreachable_s)
+    return [{"key": k, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds} for k in keys]
 
 
 def _toleration(given: Toleration) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.clock import Clock
+from core.errors import SettingsError
 from core.ids import BASELINE, SessionId
 from core.session import trainer_budget
 from core.settings import Settings
@@ -21,6 +22,11 @@ def kubernetes_executor(
     workspace: Workspace, state: State, settings: Settings, clock: Clock, session: SessionId
 ) -> KubernetesExecutor:
     """Raises SettingsError, WorkspaceError."""
+    if settings.slots is not None:
+        raise SettingsError(
+            f"slots = {settings.slots} counts the GPUs of one machine; on a cluster use max_gpus, "
+            'such as --max-gpus "H100:4,H200:1", or leave it out.'
+        )
     cluster = checked(settings.kubernetes)
     start = state.experiments.get(BASELINE)
     base = workspace.base_files(workspace.state / "base", start.commit if start else "HEAD")

@@ -47,7 +47,7 @@ PERMISSIONS = (
     Permission("get", "pods/log", "val_bpb is read from the log"),
     Permission("list", "nodes", "which GPUs there are", everywhere=True),
     Permission("watch", "nodes", "a node that fails or comes is seen", everywhere=True),
-    Permission("list", "events", "why a run was taken away", is_needed=False),
+    Permission("list", "events", "why a run waits, or was taken away", is_needed=False),
     Permission("list", "pods", "who else holds GPUs", everywhere=True, is_needed=False),
     Permission("watch", "pods", "who else takes and frees GPUs", everywhere=True, is_needed=False),
 )

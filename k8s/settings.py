@@ -28,14 +28,13 @@ Switch = Annotated[bool, Meta(description="true or false")]
 User = Annotated[int, Meta(ge=1, le=2**31 - 1, description="a user's number above 0")]
 Seconds = Annotated[float, Meta(gt=0, le=1e7, description="seconds, above 0")]
 Count = Annotated[int, Meta(ge=0, le=10_000, description="a whole number from 0 to 10000")]
-Queue = Annotated[int, Meta(ge=1, le=1000, description="a whole number from 1 to 1000")]
 Pairs = Annotated[dict[str, str], Meta(description='names with texts, like { "pool" = "gpu" }')]
 _Path = Annotated[str, Meta(pattern=r"^/[^:]*$")]
 Paths = Annotated[tuple[_Path, ...], Meta(description='a list of absolute paths, like ["/tmp"]')]
 Table = Annotated[dict[str, Any], Meta(description="a table: part of a pod template, as in YAML")]
-GpuLimits = Annotated[
-    dict[Annotated[str, Meta(min_length=1)], Annotated[int, Meta(ge=0, le=100_000)]],
-    Meta(description="GPU types with how many at most, like { H100 = 13 }"),
+GpuCounts = Annotated[
+    dict[Annotated[str, Meta(min_length=1)], Annotated[int, Meta(ge=0, le=10_000)]],
+    Meta(description="GPU types with how many, like { H100 = 3 }"),
 ]
 
 
@@ -47,6 +46,8 @@ class Toleration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     value: str = ""
     effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
 
+
+READY_EACH = 4  # GPUs for which one run waits: one that frees is taken at once, and others find most of a queue empty
 
 # Marks of GPU nodes and of nodes that may be taken away: runs are what these nodes are there for, or can be repeated.
 TOLERATED = (
@@ -111,8 +112,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
     start_s: Annotated[Seconds, "a pod that a node took has to begin within this: images are pulled"] = 1800.0
     grace_s: Annotated[Seconds, "between being asked to stop and being killed"] = 10.0
     keep_s: Annotated[Seconds, "ended Jobs are removed after this, even if no engine comes back"] = 86400.0
-    gpus_per_waiting: Annotated[Queue, "one Job waits in the queue for so many GPUs of a type; at least one waits"] = 4
-    max_gpus: Annotated[GpuLimits, "GPUs in use at a time, by type; others have no limit"] = {}
+    ready: Annotated[GpuCounts, "runs that wait for a GPU, by type; others: one per four GPUs, at least one"] = {}
+    unreachable_s: Annotated[Seconds, "a node may be out of reach for so long before its run is given up"] = 60.0
     followed_logs: Annotated[Count, "logs that are followed at a time"] = 32
 
     @property

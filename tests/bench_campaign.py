@@ -22,9 +22,9 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 import imagined
 import msgspec
 
-from core import session
 from core.ledger import ledger
 from core.researcher import Plan
+from core.researchers import chosen
 from core.researchers.peers import RandomResearcher
 from core.settings import Settings
 from core.state import State
@@ -54,7 +54,7 @@ class OneEdit:
 
     name = "one edit"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, name: str, settings: Settings) -> None:
         self._random = RandomResearcher()
 
     async def propose(self, state: State, slots: int) -> Plan:
@@ -66,7 +66,7 @@ def campaign(seed: int, hours: float, **settings: Any) -> Campaign:
         workspace = imagined.workspace(Path(folder) / "work")
         begun = time.perf_counter()
         one_by_one = (
-            patch.object(session, "_researcher", OneEdit) if settings.get("answer_s") == EDIT_S else nullcontext()
+            patch.object(chosen, "_statistics", OneEdit) if settings.get("answer_s") == EDIT_S else nullcontext()
         )
         with one_by_one:
             _, state = imagined.watched(workspace, fleet=FLEET, max_hours=hours, seed=seed, **settings)

@@ -17,9 +17,8 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import pyte
+from screen import Screen
 
 QUESTION = b"\x1b[6n"
 _CONTROLLED = (
@@ -46,8 +45,7 @@ class Glass:
         self.frames = 0  # cursor reports asked for: one behind each frame
         self.last = b""  # the end of what was read
         self.draws = draws
-        self._screen: Any = pyte.Screen(*size)
-        self._stream: Any = pyte.ByteStream(self._screen)
+        self._screen = Screen(*size)
         self._tail = b""
         self._next_read = 0.0
         self.master, self.slave = pty.openpty()
@@ -75,7 +73,7 @@ class Glass:
 
     def resize(self, columns: int, lines: int) -> None:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        self._screen.resize(lines, columns)
+        self._screen.resize(columns, lines)
 
     def press(self, keys: str) -> None:
         os.write(self.master, keys.encode())
@@ -106,20 +104,19 @@ class Glass:
         if self.answers and asked:
             os.write(self.master, b"\x1b[1;1R" * asked)
         if self.draws:
-            self._stream.feed(data)
+            self._screen.feed(data)
 
     @property
     def text(self) -> str:
-        return "\n".join(line.rstrip() for line in self._screen.display).rstrip("\n")
+        return self._screen.text
 
     def line(self, y: int) -> str:
         """One line of the screen; quicker than `text`."""
-        cells = self._screen.buffer[y]
-        return "".join(cells[x].data for x in range(self._screen.columns))
+        return self._screen.line(y)
 
     def grounds(self, x: int) -> list[str]:
         """The background colours of a column, from the top: "rrggbb" or a name."""
-        return [self._screen.buffer[y][x].bg for y in range(self._screen.lines)]
+        return self._screen.grounds(x)
 
     def wait(self, until: Callable[[str], bool], seconds: float = 10.0) -> float:
         """Reads until the screen is as asked for; how long that took. AssertionError with the screen if it never is."""

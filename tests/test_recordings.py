@@ -75,3 +75,24 @@ def test_the_simulated_recording_ends_where_it_ended() -> None:
     assert state.counts == {"kept": 5, "discarded": 1221, "crashed": 87, "duplicate": 50}
     assert state.lineage == ("e0", "e20", "e68", "e96", "e268", "e1082")
     assert round(champion.mean, 4) == 0.9669
+
+
+def test_the_recording_with_claude_shows_a_repair_a_veto_a_steer_and_edits_of_code() -> None:
+    state = end_of(Recording(FOLDER / "claude-demo-cpu.jsonl.gz"))
+    start, champion = estimate(state, BASELINE), best(state)
+    assert start is not None
+    assert champion is not None
+    assert state.counts == {"kept": 2, "discarded": 8, "crashed": 1, "vetoed": 1}
+    assert state.lineage == ("e0", "e1", "e8")
+    assert (round(start.mean, 4), round(champion.mean, 4)) == (2.732, 2.3416)
+    assert sum(bool(each.change.edits) and bool(each.runs) for each in state.experiments.values()) >= 2
+    ((crashed, repair),) = state.repairs.items()
+    assert (crashed, repair.by) == ("e3", "e7")
+    (vetoed,) = [each for each in state.experiments.values() if each.status == "vetoed"]
+    assert "eight seconds" in vetoed.reason
+    (steer,) = state.notes
+    interrupted = [fact for fact in state.talk if getattr(fact, "error", "") == "it was interrupted"]
+    assert interrupted
+    assert 0 <= interrupted[0].at - steer.at < 1
+    assert set(state.usage) == {"claude-scripted"}
+    assert state.model_usd > 0.3

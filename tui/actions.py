@@ -63,6 +63,8 @@ ACTIONS: tuple[Action, ...] = (
     _research("steer", "s", "steer", "Write a note to the researcher; it reaches the next plan.", footer=5),
     _research("gate", "a", "gate", "Approval gate on or off: while on, waves wait for y.", footer=11),
     _research("approve", "y", "approve", "Let the waiting wave run.", footer=1),
+    _research("more_gpus", "plus", "more", "On a row of the fleet: one GPU of its type more may be used."),
+    _research("fewer_gpus", "minus", "fewer", "One GPU fewer; what runs beyond the limit finishes."),
     _research("start_engine", "S", "start engine", "Start the engine of this workspace again.", footer=1),
     _research("stop_engine", "Q", "stop engine", "Stop the engine; asks first. It can go on later.", dangerous=True),
     _row("look", "open", "enter", "open", "Open what is under the cursor.", 6),
@@ -114,7 +116,7 @@ _SHOWN = {
     "left_square_bracket": "[", "right_square_bracket": "]", "slash": "/", "colon": ":", "question_mark": "?",
     "right_parenthesis": ")", "left_parenthesis": "(", "full_stop": ".", "comma": ",", "greater_than_sign": ">",
     "less_than_sign": "<", "right_curly_bracket": "}", "left_curly_bracket": "{", "asterisk": "*",
-    "percent_sign": "%", "escape": "esc",
+    "percent_sign": "%", "escape": "esc", "plus": "+", "minus": "-",
 }  # fmt: skip
 
 
@@ -149,6 +151,8 @@ def why_not(action: Action, moment: Moment) -> str:
 
 
 def _refused(action: Action, moment: Moment) -> str:
+    if moment.is_gone:
+        return "The session's file is gone; put it back, or leave and begin anew."
     if action.id == "start_engine":
         return "" if moment.mode in ("down", "finished") else "The engine is running."
     if action.id == "stop_engine" and moment.mode in ("down", "finished"):

@@ -35,7 +35,7 @@ from tui.looking import Eye, beside
 from tui.looking import tape as tape_of
 from tui.looks import Looks, textual_theme
 from tui.memory import Memory
-from tui.messages import Marked, Opened, Selected, WaveChosen
+from tui.messages import GpuChosen, Marked, Opened, Selected, WaveChosen
 from tui.moment import Mode, Moment
 from tui.obedience import obey
 from tui.palette import Palette
@@ -50,6 +50,7 @@ from tui.screens.jump import Jump, targets
 from tui.screens.room import Room
 from tui.sending import ask
 from tui.terminal import COPY_LIMIT, copy_sequence, terminal
+from tui.widgets.ticker import is_worth_a_line
 
 FRAME_S = 0.1  # between two looks at what changed
 AT_ONCE_S = 0.05  # what is more than progress is shown at once, at most twenty times a second
@@ -97,6 +98,7 @@ class ControlRoom(App[int]):
         rebind(self._bindings, self.keys, vim=vim)
         self._bindings.key_to_bindings.pop("ctrl+q", None)  # Textual's: one key to leave is enough
         self.typed: list[str] = []  # behind ":"
+        self.guest = ""  # who looks from elsewhere, through `serve`
         self.farewell = ""  # said on the terminal after the screen is given back
         self.memory = Memory()
         self._news: deque[ev.Fact] = deque(maxlen=NEWS)
@@ -146,7 +148,7 @@ class ControlRoom(App[int]):
             facts = self.feed.lately(BEFORE) if isinstance(self.feed, Player) else facts
         self.memory.take(update.facts)
         for fact in facts[-BEFORE:]:
-            if not isinstance(fact, ev.RunProgressed | ev.Unknown):
+            if is_worth_a_line(fact):
                 self._news.append(fact)
                 if isinstance(fact, ev.CommandRefused) and fact.by == self.moment.operator and not update.loading:
                     self.notify(line(fact.reason), severity="warning", markup=False)
@@ -165,7 +167,7 @@ class ControlRoom(App[int]):
     def _show_changes(self) -> None:
         """Ten times a second: shows what changed, and the clock while something lives."""
         second = int(time.time())
-        ticking = self.moment.mode in ("live", "starting") and second != self._shown_at
+        ticking = self.moment.mode in ("live", "paused", "starting") and second != self._shown_at
         if self._dirty or ticking or (isinstance(self.feed, Player) and self.feed.playing):
             self._shown_at = second
             self.show_now(is_whole=self.moment.loading is None)
@@ -216,7 +218,11 @@ class ControlRoom(App[int]):
     def on_selected(self, message: Selected) -> None:
         if message.experiment != self.eye.experiment:
             self.eye.choose(message.experiment, self.moment)
-            self.show_now()
+        self.show_now()
+
+    def on_gpu_chosen(self, message: GpuChosen) -> None:
+        self.moment = msgspec.structs.replace(self.moment, gpu_type=message.gpu_type)
+        self._dirty = True
 
     def on_marked(self, message: Marked) -> None:
         self.moment = msgspec.structs.replace(self.moment, marked=message.experiments)

@@ -14,7 +14,10 @@ import click
 
 from tui import __version__, orders
 from tui.export import export
+from tui.hosts import hosts
 from tui.manifests import manifests
+from tui.mcp_command import mcp
+from tui.serving.command import serve
 from tui.shell import (
     draw,
     has_terminal,
@@ -68,11 +71,11 @@ def init(context: click.Context) -> None:
     """Make a workspace: what is missing of one.
 
     That is a git repository, train.py, prepare.py, program.md and autoresearch.toml. Nothing is overwritten. With
-    --executor kubernetes train.py is made for GPUs, whatever this machine has.
+    --executor kubernetes or ssh train.py is made for GPUs, whatever this machine has.
     """
     from tui import template
 
-    elsewhere = load(context.obj, context.meta["flags"]).settings.executor == "kubernetes"
+    elsewhere = load(context.obj, context.meta["flags"]).settings.executor in ("kubernetes", "ssh")
     template.make(context.obj, say, has_gpu=True if elsewhere else None)
     say("Next: `python prepare.py` prepares the data, `autoresearch-tui doctor` checks, `autoresearch-tui` starts.")
 
@@ -216,4 +219,4 @@ def import_(context: click.Context, results: Path) -> None:
     say(f"Imported {rows} row{'s' * (rows != 1)} of {results}; {len(problems)} could not be read.")
 
 
-ALL = (demo, init, doctor, status, chart, effects, play, *orders.ALL, export, import_, manifests)
+ALL = (demo, init, doctor, status, chart, effects, play, *orders.ALL, export, import_, hosts, manifests, serve, mcp)

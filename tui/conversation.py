@@ -11,13 +11,14 @@ from collections import Counter
 import msgspec
 
 from core.design import Design
-from core.events import NoteAdded, ResearchFailed
+from core.events import NoteAdded, NotebookWritten, ResearchFailed
 from core.state import State, Wave
 from core.views import proposed
+from tui import saying, talk
 from tui.glyphs import Glyphs
 from tui.memory import Answer, Memory
 from tui.moment import Moment
-from tui.numbers import clock, count, duration, usd
+from tui.numbers import clock, count, duration, share, short, usd
 from tui.paint import EMPTY, Line, Span, line, width
 from tui.safe import line as safe
 from tui.safe import wrap
@@ -26,6 +27,8 @@ INDENT = "  "
 SEPARATORS = " ·."  # not at the beginning of a line
 FACTORS = 6  # named; the rest is counted
 SHOWN_REJECTED = 6
+PAGES = 200  # of its notebook, the latest
+WORDS = 120  # cells of what it says now
 Outcome = tuple[tuple[str, int], ...]  # statuses and how many
 VERDICTS = ("kept", "discarded", "crashed", "vetoed", "duplicate", "merged")
 
@@ -41,6 +44,10 @@ def transcript(moment: Moment, memory: Memory, cells: int, glyphs: Glyphs) -> li
                 lines += _note(entry, _read(state, entry, memory), cells, glyphs)
             case ResearchFailed():
                 lines += _failed(entry, cells, glyphs)
+            case NotebookWritten():
+                lines += talk.page(entry, cells, glyphs)
+            case tuple():
+                lines += talk.lines(entry, cells, glyphs)
         lines.append(EMPTY)
     return lines[:-1] or [line((_nothing(moment), "muted"))]
 
@@ -50,7 +57,9 @@ def _entries(state: State, memory: Memory) -> list[tuple[float, int, object]]:
     return [
         *((note.at, 0, note) for note in state.notes),
         *((failure.at, 1, failure) for failure in memory.failures),
-        *((wave.planned_at, 2 + index, wave) for index, wave in enumerate(state.waves.values())),
+        *((answer[0].at, 2, answer) for answer in talk.answers(state)),
+        *((page.at, 3, page) for page in state.notebook[-PAGES:]),
+        *((wave.planned_at, 4 + index, wave) for index, wave in enumerate(state.waves.values())),
     ]
 
 
@@ -218,14 +227,14 @@ def now_line(moment: Moment, glyphs: Glyphs) -> Line:
         return line((f"{glyphs.crashed} gave up: {safe(state.gave_up, 200)}", "error"))
     if moment.mode in ("down", "finished") and moment.tape is None:
         return line((f"{glyphs.idle} no engine runs, so nobody asks it", "muted"))
+    if other := saying.stands_in(state):
+        return line((f"{glyphs.warning} {other.rstrip('; ')}", "warning"))
     if state.asked is not None:
-        for_ = count(state.asked.slots, "experiment")
-        return line(
-            (f"{glyphs.alive} thinking for {duration(moment.now - state.asked.at)}", "accent bold"),
-            (f", for {for_}", "muted"),
-        )
+        return _thinking(moment, glyphs)
     if state.pause is not None:
         return line((f"{glyphs.pause} research is paused; it is asked when it goes on", "warning"))
+    if wait := saying.waits(state, moment.now, WORDS):
+        return line((f"{glyphs.idle} {wait}", "accent"))
     if state.failures:
         return line(
             (
@@ -236,11 +245,33 @@ def now_line(moment: Moment, glyphs: Glyphs) -> Line:
     return line((f"{glyphs.idle} waits until GPUs will be free", "muted"))
 
 
-def summary(moment: Moment) -> Line:
-    """What it has done so far, and what that cost."""
+def _thinking(moment: Moment, glyphs: Glyphs) -> Line:
+    state = moment.state
+    if state.asked is None:
+        return EMPTY
+    if retry := saying.retry(state, moment.now, WORDS):
+        return line((f"{glyphs.warning} its model does not answer: {retry}", "warning"))
+    return line(
+        (f"{glyphs.alive} thinking for {duration(moment.now - state.asked.at)}", "accent bold"),
+        (f", for {count(state.asked.slots, 'experiment')}", "muted"),
+    )
+
+
+def summary(moment: Moment) -> list[str]:
+    """What it has done so far, and what that cost; the least important first."""
     state = moment.state
     parts = [count(len(state.waves), "wave"), count(proposed(state), "experiment"), count(len(state.notes), "note")]
     if state.think_s:
         parts.append(f"last answer took {duration(state.think_s)}")
-    parts.append(f"model {usd(state.model_usd)}" if state.model_usd else "no model costs")
-    return line(("   ".join(parts), "muted"))
+    return parts + _model(state)
+
+
+def _model(state: State) -> list[str]:
+    """Tokens and money of all answers."""
+    used = talk.total(state)
+    if not used.calls:
+        return [f"model {usd(state.model_usd)}" if state.model_usd else "no model costs"]
+    read = used.input_tokens + used.cache_read_tokens + used.cache_write_tokens
+    cached = f", {share(used.cache_read_tokens / read)} cached" if read else ""
+    tokens = f"{short(read)} tokens read{cached}, {short(used.output_tokens)} written"
+    return [count(used.calls, "model answer"), tokens, f"model {usd(state.model_usd)}"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.commands import Command, Promote, Rerun, Veto, refusal
+from core.events import ExperimentPromoted, ExperimentVetoed, Fact, RerunRequested
 from core.fold import fold
 from core.state import State
 from core.undoing import undoable
@@ -14,6 +15,7 @@ from tui import numbers
 
 Group = frozenset[str]  # deeds of one key press, as `undoable` calls them
 
+TOGETHER = "key-"  # how the name of commands begins that one key press has sent
 _DONE = {"veto": "Vetoed", "promote": "Promoted", "rerun": "Asked for another run of"}
 
 
@@ -38,6 +40,18 @@ def deed(command: Command) -> str:
             return f"promotion of {command.experiment}"
         case Rerun():
             return f"rerun of {command.experiment}"
+    return ""
+
+
+def deed_of(fact: Fact) -> str:
+    """As `deed`, of what came of the command; "" for other facts."""
+    match fact:
+        case ExperimentVetoed():
+            return f"veto of {fact.experiment}"
+        case ExperimentPromoted():
+            return f"promotion of {fact.experiment}"
+        case RerunRequested():
+            return f"rerun of {fact.experiment}"
     return ""
 
 

@@ -1,7 +1,7 @@
 """`doctor`: what this machine and workspace have, and what to do about what is missing.
 
 Every check is tried, whatever the others say; each failure comes with a remedy. The last one is a real training run of
-five seconds in a folder of its own; where runs are a cluster's, the cluster is asked instead.
+five seconds in a folder of its own; where runs are a cluster's or other hosts', these are asked instead.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def examine(path: Path, loaded: Loaded, say: Callable[[str], None]) -> int:
 
 def _shown(name: str, value: object) -> str:
     """Values of variables for runs may be secrets: only their names are shown. A table is too long for a line."""
-    if name in ("env", "kubernetes") and isinstance(value, dict):
+    if name in ("env", "kubernetes", "hosts", "claude") and isinstance(value, dict):
         return ", ".join(value) or "none"
     if value in (None, (), ""):
         return {"factors": "all", "slots": "all", "python": ".venv, else ours"}.get(name, "none")
@@ -79,9 +79,11 @@ def _checks(path: Path, loaded: Loaded) -> Iterator[Check]:
     yield _git()
     yield _disk(path)
     yield _local_disk(path)
-    is_local = loaded.settings.executor != "kubernetes"
+    elsewhere = {"kubernetes": _cluster, "ssh": _hosts}.get(loaded.settings.executor)
     python = loaded.settings.interpreter(path.resolve())
-    yield from (_gpus(loaded), _torch(python)) if is_local else _cluster(loaded)
+    yield from elsewhere(loaded) if elsewhere else (_gpus(loaded), _torch(python))
+    if loaded.settings.researcher == "claude":
+        yield from _claude(loaded)
     try:
         workspace = Workspace.open(path)
     except AutoresearchError as error:
@@ -91,7 +93,7 @@ def _checks(path: Path, loaded: Loaded) -> Iterator[Check]:
     yield _session(workspace)
     yield _factors(workspace)
     yield _seed(workspace)
-    if is_local:
+    if not elsewhere:
         yield _trainer(workspace, python, loaded)
 
 
@@ -149,6 +151,37 @@ def _cluster(loaded: Loaded) -> Iterator[Check]:
         yield from asyncio.run(asked())
     except AutoresearchError as error:
         yield Check("settings", False, str(error))
+
+
+def _hosts(loaded: Loaded) -> Iterator[Check]:
+    """What each host has for us."""
+    from core.hosts.settings import checked
+    from core.hosts.survey import survey
+
+    async def asked() -> list[Check]:
+        hosts = checked(loaded.settings.hosts)
+        return [Check(*finding) async for finding in survey(hosts, loaded.settings.env)]
+
+    try:
+        yield from asyncio.run(asked())
+    except AutoresearchError as error:
+        yield Check("settings", False, str(error))
+
+
+def _claude(loaded: Loaded) -> Iterator[Check]:
+    """Whether its models answer: one call of a few tokens to each."""
+    from core.claude.settings import checked
+    from core.claude.trial import trials
+
+    async def asked() -> list[Check]:
+        settings = checked(loaded.settings.claude)
+        is_fatal = settings.stand_in == "none"
+        return [Check("claude", t.is_good, t.found, t.remedy, is_fatal=is_fatal) async for t in trials(settings)]
+
+    try:
+        yield from asyncio.run(asked())
+    except AutoresearchError as error:
+        yield Check("claude", False, str(error), "Correct the table [claude] of autoresearch.toml.")
 
 
 def _torch(python: str) -> Check:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import msgspec
 
 from core import log, settings, simulated
 from core.errors import AutoresearchError, EngineRunning, NothingRuns, Refused, ResearcherFailed
-from core.events import SessionStarted
+from core.events import FleetSeen, SessionStarted
 from core.workspace import Workspace
 from tui import engine_log
 
@@ -58,7 +59,7 @@ def start(workspace: Path, flags: dict[str, Any], *, within_s: float = START_WIT
             stdout=descriptor,
             stderr=descriptor,
             start_new_session=True,
-            env=_environment(),
+            env=environment(),
         )
     finally:
         os.close(descriptor)
@@ -83,13 +84,24 @@ def heartbeat_age_s(file: Path, now: float) -> float | None:
 
 
 def _with_its_own(workspace: Path, file: Path, flags: dict[str, Any]) -> dict[str, Any]:
-    """A simulated session goes on simulated, wherever nobody has said what executes its runs."""
-    origin = settings.load(workspace, os.environ, {"executor": flags.get("executor")}).origins["executor"]
-    if origin != "default" or not file.exists():
+    """A simulated session goes on simulated and with its own GPUs, wherever nobody has said otherwise."""
+    if not file.exists():
         return flags
+    said = {name: flags.get(name) for name in ("executor", "fleet")}
+    origins = settings.load(workspace, os.environ, said).origins
     began = log.first(file)
-    is_simulated = isinstance(began, SessionStarted) and began.simulated
-    return {**flags, "executor": simulated.EXECUTOR} if is_simulated else flags
+    if not (isinstance(began, SessionStarted) and began.simulated):
+        return flags
+    own = {"executor": simulated.EXECUTOR, "fleet": _fleet(file)}
+    return {**flags, **{name: value for name, value in own.items() if value and origins[name] == "default"}}
+
+
+def _fleet(file: Path) -> str:
+    """The GPUs that the session began with, as the settings write them; "" if it has seen none."""
+    with log.opened(file) as db:
+        seen = (fact.gpus for fact in log.read_after(db, 0, chunk=500) if isinstance(fact, FleetSeen))
+        counts = Counter(gpu.type for gpu in next(seen, ()))
+    return ",".join(f"{kind}:{count}" for kind, count in counts.items())
 
 
 def _command(workspace: Path, flags: dict[str, Any], output: Path) -> list[str]:
@@ -104,7 +116,7 @@ def _command(workspace: Path, flags: dict[str, Any], output: Path) -> list[str]:
     return [sys.executable, "-P", "-m", "tui", "-C", folder, "--no-ui", "--log", str(output), *given]
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours; with the folder that this program was imported from, for one that is not installed."""
     root = Path(__file__).resolve().parents[1]
     path = os.environ.get("PYTHONPATH", "")

@@ -14,6 +14,8 @@ from core import events as ev
 from core import log, recording, results, session
 from core.errors import RecordingError
 from core.fold import fold
+from core.ledger import held_s
+from core.money import run_usd
 from core.results import Problem
 from core.settings import Settings
 from core.state import Run, State
@@ -24,7 +26,7 @@ from tui import __version__
 COLUMNS = (
     *("run", "experiment", "wave", "title", "verdict", "tier", "purpose", "gpu_type", "gpu", "seed", "requested_at"),
     *("started_at", "ended_at", "outcome", "val_bpb", "training_s", "total_s", "memory_mb", "mfu_percent", "tokens_m"),
-    *("steps", "params_m", "fingerprint", "corpus", "reason"),
+    *("steps", "params_m", "fingerprint", "corpus", "reason", "gpu_s", "usd"),
 )
 
 
@@ -100,6 +102,8 @@ def _row(state: State, run: Run) -> list[object]:
         "wave": experiment.wave if experiment else "",
         "title": experiment.title if experiment else "",
         "verdict": experiment.status if experiment else "",
+        "gpu_s": round(held_s(state, run, state.at), 3),
+        "usd": None if (cost := run_usd(state, run, state.at)) is None else round(cost, 6),
     }
     return [known.get(name, getattr(run, name, getattr(result, name, ""))) for name in COLUMNS]
 

@@ -52,6 +52,7 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     branch: str = "├"
     last_branch: str = "└"
     cross: str = "┼"
+    phase: str = "┊"
     # signs
     left: str = "←"
     right: str = "→"
@@ -81,7 +82,7 @@ ASCII = Glyphs(
     full="#", eighths="::::####", spark="_.,-~=*#", shade=":", horizontal="-", vertical="|", top_left="+",
     top_right="+", bottom_left="+", bottom_right="+", branch="|", last_branch="`", cross="+", left="<", right=">",
     up="^", down="v", cursor=">", collapsed=">", ellipsis="~", bullet="o", alive="@", idle="o", play=">", pause="H",
-    warning="!", minus="-", plus_minus="+", times="x", delta="d", dash="-", dot=".",
+    phase=":", warning="!", minus="-", plus_minus="+", times="x", delta="d", dash="-", dot=".",
 )  # fmt: skip
 
 

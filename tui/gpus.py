@@ -17,12 +17,13 @@ from tui.memory import Happening, Memory
 from tui.moment import Moment
 from tui.paint import Line, Span, line, width
 from tui.remembered import Remembered
-from tui.safe import fit
+from tui.safe import fit, wrap
 from tui.safe import line as safe
 from tui.widgets.fleet_cells import running
-from tui.widgets.pieces import arranged, cut, piece
+from tui.widgets.pieces import Piece, arranged, cut, piece
 
 BAR = 10  # cells
+WIDE = 150  # cells from which a type's line has all there is to say
 HOUR_S = 3600.0
 _gpus: Remembered[dict[GpuId, Gpu]] = Remembered()
 _queue: Remembered[tuple[RunId, ...]] = Remembered()
@@ -84,18 +85,24 @@ def row(moment: Moment, gpu: Gpu, cells: int, glyphs: Glyphs) -> Line:
         start.append((fit(gpu.type, wide["type"]) + " ", "muted"))
     if run is None:
         return (*start, *_not_ours(gpu, cells - width(start), glyphs))
-    ours = (fit(f"{glyphs.gpu_ours} ours", wide["who"]) + " ", "gpu-ours")
-    return cut((*start, ours, *_ours(moment, run, wide, glyphs)), cells)
+    mark, role = (glyphs.crashed, "error") if gpu.broken else (glyphs.gpu_ours, "gpu-ours")
+    ours = (fit(f"{mark} ours", wide["who"]) + " ", role)
+    trouble = safe(gpu.held_by, 60) if gpu.broken else ""
+    return cut((*start, ours, *_ours(moment, run, wide, glyphs, trouble)), cells)
 
 
 def _not_ours(gpu: Gpu, cells: int, glyphs: Glyphs) -> tuple[Span, ...]:
+    if gpu.broken:
+        return (
+            (fit(f"{glyphs.crashed} broken: {safe(gpu.held_by, 60) or 'nothing can start on it'}", cells), "error"),
+        )
     if gpu.held_by:
-        who = safe(gpu.held_by, 60) if gpu.broken else f"held by {safe(gpu.held_by, 60)}"
-        return ((fit(f"{glyphs.gpu_other} {who}", cells), "gpu-other"),)
+        return ((fit(f"{glyphs.gpu_other} held by {safe(gpu.held_by, 60)}", cells), "gpu-other"),)
     return ((fit(f"{glyphs.gpu_free} free", cells), "gpu-free"),)
 
 
-def _ours(moment: Moment, run: Run, wide: dict[str, int], glyphs: Glyphs) -> list[Span]:
+def _ours(moment: Moment, run: Run, wide: dict[str, int], glyphs: Glyphs, trouble: str) -> list[Span]:
+    """`trouble`: what is wrong with its GPU."""
     state = moment.state
     told, experiment = state.progress.get(run.id), state.experiments.get(run.experiment)
     share = told.fraction if told is not None and told.fraction is not None else None
@@ -118,7 +125,8 @@ def _ours(moment: Moment, run: Run, wide: dict[str, int], glyphs: Glyphs) -> lis
         if experiment
         else ""
     )
-    return [*spans, (fit(title, wide["title"]), "warning" if stopping else "")]
+    style = "error" if trouble else "warning" if stopping else ""
+    return [*spans, (fit(trouble or title, wide["title"]), style)]
 
 
 def bar(share: float | None, cells: int, glyphs: Glyphs) -> list[Span]:
@@ -136,6 +144,9 @@ def types(moment: Moment, cells: int, glyphs: Glyphs) -> list[Line]:
     if not state.gpus:
         return [line((nothing(moment), "muted"))]
     lines = [_type(state, kind, cells, glyphs) for kind, holder in state.holders.items() if holder.gpus]
+    if strangers := [kind for kind in state.max_gpus if kind not in state.holders]:
+        said = f"{glyphs.warning} max_gpus names {safe(', '.join(strangers), 80)}: there is none"
+        lines.append(cut(line((said, "warning")), cells))
     if state.lost is not None:
         since = numbers.duration(moment.now - state.lost.at)
         said = f"{glyphs.warning} cannot be reached for {since}: {safe(state.lost.reason, 200)}. What is shown is old."
@@ -149,25 +160,51 @@ def types(moment: Moment, cells: int, glyphs: Glyphs) -> list[Line]:
 
 
 def _type(state: State, kind: str, cells: int, glyphs: Glyphs) -> Line:
-    holder, roles = state.holders[kind], tiers(state)
-    there, others, _, _ = vacancy([holder])
-    ours = min(holder.runs, holder.gpus)
-    role = " + ".join(name for name, of in (("screen", roles.screen), ("validate", roles.validate)) if kind in of)
-    busy = numbers.share(ours / (there - others)) if there > others else numbers.share(0)
+    """As wide as those of the other types, so that the columns stand below each other."""
+    holder = state.holders[kind]
+    there, others, broken, queue, free = vacancy([holder])
+    ours, usable = min(holder.runs, holder.gpus), there - others - broken
+    busy = numbers.share(ours / usable if usable else 0)
     hours = f"{state.held_s.get(kind, 0.0) / HOUR_S:,.1f} GPU-hours so far"
-    price = state.prices.get(kind)
+    some_broken = any(each.broken for each in state.holders.values())
     pieces = [
         piece(9, line((fit(kind, 10), "bold"))),
-        piece(5, line((fit(role, 17), "muted")), line((fit(role, 8), "muted"))),
-        piece(9, line((f"{glyphs.gpu_ours} {ours:>4,} ours", "gpu-ours"))),
-        piece(8, line((f"{glyphs.gpu_other} {others:>4,} others'", "gpu-other" if others else "muted"))),
-        piece(8, line((f"{glyphs.gpu_free} {max(0, there - ours - others):>4,} free", "gpu-free"))),
-        piece(7, line((f"{holder.queued:>3,} queued", "run-queued" if holder.queued else "muted")), ()),
+        piece(5, line((fit(_tier(state, kind), 8 if tiers(state).are_two else 17), "muted")), ()),
+        _counted(9, glyphs.gpu_ours, ours, "ours", "gpu-ours"),
+        _counted(8, glyphs.gpu_other, others, "others'", "gpu-other" if others else "muted"),
+        _counted(8, glyphs.gpu_free, queue + free, "free", "gpu-free"),
+        _counted(8, glyphs.crashed, broken, "broken", "error" if broken else "muted") if some_broken else piece(1, ()),
+        _counted(7, glyphs.queued, holder.queued, "queued", "run-queued" if holder.queued else "muted"),
+        _limit(state, kind),
         piece(6, line((f"{busy:>5} busy", "")), ()),
-        piece(3, line((hours, "muted")), ()),
-        piece(4, line((f"{numbers.usd(price)}/h", "muted")), ()) if price else piece(1, ()),
+        piece(3, line((f"{hours:>24}", "muted")), ()) if cells >= WIDE else piece(1, ()),
+        piece(4, line((f"{numbers.usd(state.prices.get(kind, 0.0)):>7}/h", "muted")), ())
+        if state.prices
+        else piece(1, ()),
     ]
-    return arranged(pieces, cells)
+    return cut(arranged(pieces, cells, line("  ")), cells)
+
+
+def _tier(state: State, kind: str) -> str:
+    roles = tiers(state)
+    return " + ".join(name for name, of in (("screen", roles.screen), ("validate", roles.validate)) if kind in of)
+
+
+def _counted(weight: int, glyph: str, number: int, word: str, role: str) -> Piece:
+    return piece(weight, line((f"{glyph} {number:>4,} {word}", role)), line((f"{glyph}{number:>3,}", role)))
+
+
+def _limit(state: State, kind: str) -> Piece:
+    """ "limit 8", and how many runs beyond it are let finish."""
+    if not state.max_gpus:
+        return piece(1, ())
+    most = state.max_gpus.get(kind)
+    beyond = state.holders[kind].runs - most if most is not None else 0
+    said = "no limit" if most is None else f"limit {most:,}"
+    role = "muted" if most is None else "warning" if beyond > 0 else "accent"
+    more = f", {beyond:,} over finish" if beyond > 0 else ""
+    longest = max(len(str(each)) for each in state.max_gpus.values())
+    return piece(6, line((f"{said + more:<{24 + longest}}", role)), line((f"{said:<{max(8, 6 + longest)}}", role)))
 
 
 def nothing(moment: Moment) -> str:
@@ -185,20 +222,45 @@ def nothing(moment: Moment) -> str:
 
 
 def queue(moment: Moment, cells: int, height: int, glyphs: Glyphs) -> list[Line]:
+    """Why each waits stands behind it, or below it while there is room: first of those that need a person."""
     state, names = moment.state, waiting(moment.state)
     if not names:
         return [line(("No run waits for a GPU.", "muted"))]
-    shown = names[: height - 1] if len(names) > height else names
-    lines = [_queued(moment, state.runs[name], cells, glyphs) for name in shown]
-    if left := len(names) - len(shown):
+    runs = [state.runs[name] for name in (names[: height - 1] if len(names) > height else names)]
+    below = _below(runs, cells, height - min(height, len(names)))
+    lines = []
+    for run in runs:
+        reason, role = _reason(run) if run.id not in below else ("", "")
+        lines.append(_queued(moment, run, (f": {reason}" if reason else "", role), cells, glyphs))
+        lines += below.get(run.id, ())
+    if left := len(names) - len(runs):
         lines.append(line((f"{glyphs.ellipsis} and {numbers.count(left, 'more run')}", "muted")))
     return lines
 
 
-def _queued(moment: Moment, run: Run, cells: int, glyphs: Glyphs) -> Line:
+def _below(runs: list[Run], cells: int, room: int) -> dict[RunId, list[Line]]:
+    """The reasons that fit into `room` lines."""
+    found = {}
+    for run in sorted(runs, key=lambda run: run.waiting is None or not run.waiting.needs_a_person):
+        reason, role = _reason(run)
+        lines = [line((f"  {text}", role)) for text in wrap(reason, max(1, cells - 2))] if reason else []
+        if lines and len(lines) <= room:
+            found[run.id], room = lines, room - len(lines)
+    return found
+
+
+def _queued(moment: Moment, run: Run, why: Span, cells: int, glyphs: Glyphs) -> Line:
     since = numbers.duration(moment.now - run.requested_at)
     text = f"{glyphs.queued} {safe(run.id, 20)} for {safe(run.gpu_type, 20)}, {run.purpose}"
-    return line((fit(text, max(0, cells - 9)), "run-queued"), (fit(since, 9, align="right"), "muted"))
+    room = max(0, cells - 9)
+    start = fit(text, min(room, len(text)))
+    behind = fit(why[0], max(0, room - len(start)))
+    return line((start, "run-queued"), (behind, why[1]), (fit(since, 9, align="right"), "muted"))
+
+
+def _reason(run: Run) -> tuple[str, str]:
+    told = run.waiting
+    return (safe(told.reason, 300), "warning" if told.needs_a_person else "muted") if told is not None else ("", "")
 
 
 def happened(memory: Memory, cells: int, height: int, glyphs: Glyphs) -> list[Line]:

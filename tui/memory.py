@@ -13,6 +13,7 @@ import msgspec
 
 from core import events as ev
 from core.ids import GpuId, WaveId
+from tui.deeds import TOGETHER, deed_of
 
 FLEET = 200  # happenings that are kept
 FAILURES = 100
@@ -47,6 +48,7 @@ class Memory:
         self.answers: dict[WaveId, Answer] = {}
         self.failures: deque[ev.ResearchFailed] = deque(maxlen=FAILURES)
         self.fleet: deque[Happening] = deque(maxlen=FLEET)
+        self.groups: dict[str, frozenset[str]] = {}  # deeds of one key press on several experiments, by its name
         self._asked: ev.WaveAsked | None = None
         self._gpus: dict[GpuId, ev.Gpu] = {}
         self._seen = False
@@ -68,6 +70,9 @@ class Memory:
                 self._asked = None
                 self.failures.append(fact)
                 self.version += 1
+            case ev.ExperimentVetoed() | ev.ExperimentPromoted() | ev.RerunRequested():
+                if fact.cause.startswith(TOGETHER):
+                    self.groups[fact.cause] = self.groups.get(fact.cause, frozenset()) | {deed_of(fact)}
             case ev.FleetSeen():
                 self._fleet_seen(fact)
             case ev.RunEnded(outcome="lost"):
@@ -109,26 +114,37 @@ class Memory:
 _WORTH = frozenset(
     (
         *(ev.WaveAsked, ev.WavePlanned, ev.ProposalRejected, ev.ResearchFailed, ev.FleetSeen, ev.RunEnded),
+        *(ev.ExperimentVetoed, ev.ExperimentPromoted, ev.RerunRequested),
         *(ev.ExecutorLost, ev.ExecutorFound, ev.EngineStarted, ev.EngineStopped),
     )
 )
 
 
 def changes(before: dict[GpuId, ev.Gpu], now: dict[GpuId, ev.Gpu]) -> list[tuple[str, str]]:
-    """What is different, as sentences with roles: GPUs that came, that went, that others took and gave back."""
+    """What is different, as sentences with roles: GPUs that came, went, broke, that others took and gave back."""
     came = [gpu for name, gpu in now.items() if name not in before]
     went = [gpu for name, gpu in before.items() if name not in now]
     both = [(before[name], gpu) for name, gpu in now.items() if name in before and before[name] != gpu]
-    taken = [gpu for old, gpu in both if gpu.held_by and gpu.held_by != old.held_by]
-    given = [gpu for old, gpu in both if old.held_by and not gpu.held_by]
+    broke = [gpu for old, gpu in both if gpu.broken and not old.broken]
+    mended = [gpu for old, gpu in both if old.broken and not gpu.broken]
+    sound = [(old, gpu) for old, gpu in both if not gpu.broken and not old.broken]
+    taken = [gpu for old, gpu in sound if gpu.held_by and gpu.held_by != old.held_by]
+    given = [gpu for old, gpu in sound if old.held_by and not gpu.held_by]
     found = []
-    for gpus, what, role in ((came, "came", "success"), (went, "went", "error"), (given, "free again", "gpu-free")):
+    for gpus, what, role in (
+        (came, "came", "success"),
+        (went, "went", "error"),
+        (mended, "works again", "success"),
+        (given, "free again", "gpu-free"),
+    ):
         if gpus:
             found.append((f"{_named(gpus)} {what}", role))
-    holders = dict.fromkeys(gpu.held_by for gpu in taken)
-    return found + [
-        (f"{_named([g for g in taken if g.held_by == who])} taken by {who}", "gpu-other") for who in holders
-    ]
+    return [*found, *_by_reason(broke, "broken: ", "error"), *_by_reason(taken, "taken by ", "gpu-other")]
+
+
+def _by_reason(gpus: list[ev.Gpu], what: str, role: str) -> Iterable[tuple[str, str]]:
+    for why in dict.fromkeys(gpu.held_by for gpu in gpus):
+        yield f"{_named([gpu for gpu in gpus if gpu.held_by == why])} {what}{why or 'a run of ours is on it'}", role
 
 
 def _named(gpus: list[ev.Gpu]) -> str:

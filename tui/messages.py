@@ -15,6 +15,14 @@ class Selected(Message):
         self.experiment = experiment
 
 
+class GpuChosen(Message):
+    """The cursor is on a GPU of this type; on none any more: ""."""
+
+    def __init__(self, gpu_type: str) -> None:
+        super().__init__()
+        self.gpu_type = gpu_type
+
+
 class Marked(Message):
     """These experiments are marked, for veto and promote of several."""
 

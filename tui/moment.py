@@ -12,6 +12,7 @@ import msgspec
 
 from core.events import Fact
 from core.ids import ExperimentId, RunId, WaveId
+from core.presence import Watcher
 from core.state import Experiment, State, Wave
 
 Mode = Literal["loading", "starting", "live", "paused", "down", "finished", "playback"]
@@ -44,9 +45,11 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     is_gone: bool = False  # the session's file was removed under this window
     wave: WaveId | None = None  # the one in view
     selected: ExperimentId | None = None  # the experiment under the cursor
+    gpu_type: str = ""  # of the GPU under the cursor of the fleet screen
     marked: frozenset[ExperimentId] = frozenset()  # several, for veto and promote
     news: Sequence[Fact] = ()  # latest last: facts worth a line; said with the moment's state, states are not kept
     tape: Tape | None = None  # in playback
+    watchers: Sequence[Watcher] = ()  # who looks at the session now, this window among them
 
     @property
     def experiment(self) -> Experiment | None:

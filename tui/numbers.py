@@ -49,6 +49,15 @@ def count(number: int, word: str) -> str:
     return f"{number:,} {word}{'s' * (number != 1)}"
 
 
+def short(number: int) -> str:
+    """ "950", "12.3k", "1.2M": three digits are enough for what is counted in millions."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if number >= size * 0.9995:
+            scaled = number / size
+            return f"{scaled:.0f}{unit}" if scaled >= 99.95 else f"{scaled:.1f}{unit}"
+    return str(number)
+
+
 def clock(at: float) -> str:
     """A time as the operator's wall shows it: "14:32:10"."""
     return time.strftime("%H:%M:%S", time.localtime(at))

@@ -32,8 +32,10 @@ async def obey(room: ControlRoom, said: str) -> None:
 
 
 def choose_theme(room: ControlRoom, name: str) -> None:
-    """Shows it and remembers it for this person."""
+    """Shows it and remembers it for this person; the settings folder of a window over `serve` is another's."""
     room.theme = name
+    if room.guest:
+        return
     if sentence := remember_theme(name):
         room.complain(sentence)
 

@@ -127,6 +127,25 @@ def approve(context: click.Context, wave: str | None) -> None:
     _tell(context, Approve(by=_operator(), wave=waiting[0]), f"{waiting[0]} is approved.")
 
 
+@click.command(name="max-gpus")
+@click.argument("gpu_type", metavar="TYPE")
+@click.argument("limit")
+@click.pass_context
+def max_gpus(context: click.Context, gpu_type: str, limit: str) -> None:
+    """Use at most LIMIT GPUs of TYPE (such as H100); none: all of them.
+
+    Runs that wait count too. What runs beyond the limit finishes.
+    """
+    from core.commands import MaxGpus
+    from core.errors import Refused
+
+    if limit != "none" and not limit.isdecimal():
+        raise Refused(f"{text_of(limit)!r} is no limit; write a whole number, or none.")
+    most = None if limit == "none" else int(limit)
+    done = f"All {gpu_type} may be used." if most is None else f"At most {most} × {gpu_type} from now on."
+    _tell(context, MaxGpus(by=_operator(), gpu_type=text_of(gpu_type), limit=most), done)
+
+
 @click.command()
 @click.pass_context
 def undo(context: click.Context) -> None:
@@ -191,4 +210,4 @@ def kill(context: click.Context, run: str, reason: str) -> None:
     _tell(context, wish, f"{run} is stopped.")
 
 
-ALL = (stop, pause, resume, note, gate, approve, undo, veto, promote, rerun, kill)
+ALL = (stop, pause, resume, note, gate, approve, max_gpus, undo, veto, promote, rerun, kill)

@@ -51,15 +51,17 @@ class Pane(Widget):
 
     def show(self, moment: Moment) -> None:
         self.moment = moment
-        if (title := self.heading(moment)) and title != self.border_title:
-            self.border_title = title.replace("[", "\\[")
         self.redraw()
 
     def redraw(self) -> None:
-        """Computes the lines again and paints those that differ."""
+        """Computes the lines again and paints those that differ, then the title: it may tell what the lines show."""
         size = (self.size.width, self.size.height)
-        if size[0] <= 0 or size[1] <= 0:
-            return
+        if size[0] > 0 and size[1] > 0:
+            self._draw(size)
+        if (title := self.heading(self.moment)) and title != self.border_title:
+            self.border_title = title.replace("[", "\\[")
+
+    def _draw(self, size: tuple[int, int]) -> None:
         fresh = self.lines(self.moment, *size)[: size[1]]
         before = self._lines if size == self._drawn_for else None
         self._lines, self._drawn_for = fresh, size

@@ -64,6 +64,19 @@ def fit(text: str, width: int, *, align: Literal["left", "right"] = "left", elli
     return space + made if align == "right" else made + space
 
 
+def end(text: str, width: int, *, ellipsis: str = "…") -> str:
+    """The end of the safe text in at most `width` cells, with `ellipsis` before it where text was left out."""
+    made = line(text[-(8 * width + 256) :].strip(), 8 * width + 256)
+    if cell_len(made) <= width and len(text) <= 8 * width + 256:
+        return made
+    room, index = width - cell_len(ellipsis), len(made)
+    while index > 0 and room >= (taken := get_character_cell_size(made[index - 1])):
+        room, index = room - taken, index - 1
+    while index < len(made) and get_character_cell_size(made[index]) == 0:  # a mark without what it stood on
+        index += 1
+    return ellipsis + made[index:] if width >= cell_len(ellipsis) else ""
+
+
 def wrap(text: str, width: int) -> list[str]:
     """Safe lines of at most `width` cells each, broken at spaces where there are any; line ends in `text` stay.
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from core.commands import Command
 from core.errors import AutoresearchError
-from tui.deeds import deed, sort_out, taken_back, told
+from core.ids import CommandId
+from tui.deeds import TOGETHER, deed, sort_out, taken_back, told
 from tui.moment import Moment
 from tui.safe import line
 from tui.screens.ask import Confirm, Prompt
@@ -56,7 +58,7 @@ def carry_out(room: ControlRoom, name: str, moment: Moment, text: str) -> None:
 def _send_many(room: ControlRoom, name: str, made: Sequence[Command]) -> None:
     """As the state is now: it may have moved on while the question stood."""
     possible, reasons = sort_out(room.moment.state, made)
-    sent = _send(room, possible)
+    sent = _send(room, possible, f"{TOGETHER}{token_hex(6)}")
     if sent:
         room.groups = [*room.groups, frozenset(map(deed, possible))][-GROUPS:]
     if sent or not possible:
@@ -64,17 +66,17 @@ def _send_many(room: ControlRoom, name: str, made: Sequence[Command]) -> None:
 
 
 def _take_back(room: ControlRoom, moment: Moment, undo: Command) -> None:
-    phrases = taken_back(room.moment.state, moment.operator, room.groups)
+    phrases = taken_back(room.moment.state, moment.operator, [*room.memory.groups.values(), *room.groups])
     if _send(room, [undo] * max(1, len(phrases))) and phrases:
         more = f" and {len(phrases) - 3} more" if len(phrases) > 3 else ""
         room.notify(f"Taking back: {', '.join(phrases[:3])}{more}.", timeout=4)
 
 
-def _send(room: ControlRoom, commands: Sequence[Command]) -> bool:
-    """Whether all were sent."""
+def _send(room: ControlRoom, commands: Sequence[Command], name: str = "") -> bool:
+    """Whether all were sent. Those of one key press have one `name`, which the log keeps: another window knows it."""
     try:
         for command in commands:
-            room.feed.dispatch(msgspec.structs.replace(command, at=time.time()))
+            room.feed.dispatch(msgspec.structs.replace(command, at=time.time(), id=CommandId(name)))
     except AutoresearchError as error:
         room.notify(str(error), severity="error")
         return False

@@ -30,6 +30,7 @@ SETTING_FLAGS: tuple[tuple[str, Any, str | None, str], ...] = (
     ("--max-usd", str, "X", "The session ends when it has cost so many dollars, at the prices in gpu_usd_hour."),
     ("--for", str, "TIME", 'This invocation ends after "1h", "90m", "45s".'),
     ("--slots", int, "N", "GPUs (or CPU slots) used at a time."),
+    ("--max-gpus", str, "GPUS", 'GPUs in use or waited for, by type, like "H100:13,H200:3"; none: no limit.'),
     ("--seed", int, "S", "Every random choice follows from it."),
     ("--on-exit", click.Choice(["stop", "leave"]), None, "Jobs still running at a signal or after --for."),
     ("--time-budget", str, "TIME", "Training time per run; default: the trainer's own."),
@@ -109,7 +110,7 @@ def in_foreground(context: click.Context, workspace: Path, flags: dict[str, Any]
     loaded, output = load(workspace, flags), context.meta["log"]
     told = say_json if as_json else say
     printing = bounded(told, output) if output else told
-    elsewhere = {"kubernetes": _kubernetes}
+    elsewhere = {"kubernetes": _kubernetes, "ssh": _ssh}
     running = headless.run(workspace, loaded, __version__, printing, as_json=as_json, executors=elsewhere)
     run = virtual.run if simulated.needs_virtual_time(loaded.settings) else asyncio.run
     stopped, state = run(running)
@@ -124,6 +125,12 @@ def _kubernetes(*parts: Any) -> Executor:
     from k8s.parts import kubernetes_executor  # 0.8 s, for its own sessions alone
 
     return kubernetes_executor(*parts)
+
+
+def _ssh(*parts: Any) -> Executor:
+    from core.hosts.parts import ssh_executor  # asyncssh takes 0.1 s
+
+    return ssh_executor(*parts)
 
 
 def say(text: str) -> None:

@@ -57,6 +57,8 @@ VERBS: dict[str, Verb] = {
     "gate": Verb("gate", "on or off", "waves wait for approval"),
     "approve": Verb("approve", "", "let the waiting wave run"),
     "undo": Verb("undo", "", "take back your last command"),
+    "more": Verb("more_gpus", "", "one GPU more of the type under the cursor of the fleet"),
+    "fewer": Verb("fewer_gpus", "", "one GPU fewer of it"),
     "start": Verb("start_engine", "", "start the engine"),
     "stop": Verb("stop_engine", "", "stop the engine"),
     "experiments": Verb("experiments", "filter", "all of them, or those that match"),

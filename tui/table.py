@@ -26,8 +26,12 @@ KEPT_STRIPS = 1000
 
 
 class Table(ScrollView, can_focus=True):
-    """Subclasses answer `keys` (what the rows are, in order), `row` (one line) and `version` (when a row is stale)."""
+    """Subclasses answer `keys` (what the rows are, in order), `row` (one line) and `version` (when a row is stale).
 
+    `IS_ANSWERED`: whoever hears `Moved` shows a moment. The cursor is painted with that: one frame for a key, not two.
+    """
+
+    IS_ANSWERED: ClassVar[bool] = False
     DEFAULT_CSS = """
     Table { height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
     """
@@ -59,6 +63,7 @@ class Table(ScrollView, can_focus=True):
         super().__init__(name=name, id=id, classes=classes)
         self.moment = Moment()
         self.cursor = 0
+        self._painted = 0  # where the cursor was last put on the screen
         self._keys: Sequence[Hashable] = ()
         self._strips: dict[Hashable, tuple[object, int, Strip]] = {}  # key: version, width, strip
         self._heading: Line | None = None
@@ -117,19 +122,21 @@ class Table(ScrollView, can_focus=True):
         return max(0, self.size.height - self.above)
 
     def show(self, moment: Moment) -> None:
-        under, in_view, self.moment = self.key, self._is_in_view(), moment
+        under, self.moment = self.key, moment
+        in_view = self._is_in_view() or self.cursor != self._painted
         keys, heading = self.keys(moment), self.heading(moment, self.columns)
         said = paint.EMPTY if keys else self.nothing(moment)
         moved, retitled = keys != self._keys or said != self._said, heading != self._heading
         self._keys, self._heading, self._said = keys, heading, said
         if not moved:
             self._refresh_stale()
+            self._paint_cursor()
             if retitled:
                 self.refresh(Region(0, 0, self.columns, 1))
             return
         if under is not None and self.key != under and under in keys:
             self.cursor = list(keys).index(under)
-        self.cursor = max(0, min(self.cursor, len(keys) - 1))
+        self.cursor = self._painted = max(0, min(self.cursor, len(keys) - 1))
         self._measure()
         if in_view and self._reveal():
             self.call_after_refresh(self._tell_scroll_bar)
@@ -188,11 +195,16 @@ class Table(ScrollView, can_focus=True):
         index = max(0, min(index, len(self._keys) - 1))
         if index == self.cursor or not self._keys:
             return
-        before, self.cursor = self.cursor, index
-        if not self._reveal():
-            top = self.scroll_offset.y - self.above
-            self.refresh(*(Region(0, at - top, self.columns, 1) for at in (before, index)))
+        self.cursor = index
+        if not self.IS_ANSWERED:
+            self._paint_cursor()
         self.post_message(self.Moved(self, self._keys[index]))
+
+    def _paint_cursor(self) -> None:
+        before, self._painted = self._painted, self.cursor
+        if before != self.cursor and not self._reveal():
+            top = self.scroll_offset.y - self.above
+            self.refresh(*(Region(0, at - top, self.columns, 1) for at in (before, self.cursor)))
 
     def move_to_key(self, key: Hashable) -> None:
         if key in self._keys:

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from core import knobs, settings, simulated
+from core.claude.keys import without_keys
 from core.errors import NothingRuns
 from core.executors.gpus import local_slots
 from core.settings import Settings
@@ -90,7 +91,7 @@ def _run(python: str, workspace: Path, chosen: Settings, tell: Callable[[str], N
     with subprocess.Popen(
         [python, "prepare.py"],
         cwd=workspace,
-        env={**os.environ, **chosen.env, "PYTHONUNBUFFERED": "1"},
+        env={**without_keys(os.environ), **chosen.env, "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -15,17 +15,20 @@ from typing import Any
 
 import msgspec
 
-from core import log, settings
+from core import log, presence, settings
 from core.errors import AutoresearchError, WorkspaceError
 from core.follower import Follower
 from core.player import Player
 from core.workspace import Workspace
 from tui import engine_process
+from tui.actions import BY_ID
 from tui.app import ControlRoom
 from tui.driver import PacedDriver
+from tui.keys import key_of
 from tui.moment import Moment
 from tui.preferences import Preferences, preferences
 from tui.safe import line
+from tui.shell import session_file
 
 IDLE_S = 10.0  # pauses of a recording are cut to this, in recorded seconds
 
@@ -35,25 +38,43 @@ class LiveRoom(ControlRoom):
 
     feed: Follower
 
-    def __init__(self, workspace: Path, flags: dict[str, Any], *, read_only: bool, chosen: Preferences) -> None:
+    def __init__(
+        self, workspace: Path, flags: dict[str, Any], *, read_only: bool, chosen: Preferences, guest: str = ""
+    ) -> None:
+        """`guest`: the name of who looks from elsewhere, through `serve`; there is no shell behind that window."""
         file = workspace / ".autoresearch" / log.FILE
         super().__init__(
-            Follower(file),
+            Follower(file, is_read_only=read_only),
             **_preferred(chosen),
             workspace=workspace.name,
             file=file,
-            operator=operator(),
+            operator=guest or operator(),
             read_only=read_only,
             driver_class=PacedDriver,
         )
         self._folder, self._flags = workspace, flags
+        self.guest = guest
         self._is_gone = False
+        self._watchers: tuple[presence.Watcher, ...] = ()
+        self._presence = presence.Presence(file, presence.Watcher(self.moment.operator, may_act=not read_only))
 
     def on_mount(self) -> None:
-        if not self._alive and not self.moment.read_only:
+        self._check_engine()
+        if not self._alive and not self.moment.read_only and not self.guest:
             self.start_engine()
 
+    def on_unmount(self) -> None:
+        self._presence.leave()
+
+    def action_suspend_process(self) -> None:
+        if self.guest:
+            self.notify(f"There is no shell behind this window; {key_of(BY_ID['leave'], self.keys)} leaves it.")
+            return
+        super().action_suspend_process()
+
     def goodbye(self) -> str:
+        if self.guest:
+            return "Research goes on." if self.is_alive else "No engine runs."
         again = f"`autoresearch-tui -C {shlex.quote(str(self._folder))}`"
         return f"Research goes on; {again} opens it again." if self.is_alive else f"No engine runs; {again} starts it."
 
@@ -64,13 +85,17 @@ class LiveRoom(ControlRoom):
         self.run_worker(self._start(), name="engine", exclusive=True, group="engine")
 
     def _look(self) -> Moment:
-        return msgspec.structs.replace(super()._look(), is_gone=self._is_gone)
+        return msgspec.structs.replace(super()._look(), is_gone=self._is_gone, watchers=self._watchers)
 
     def _check_engine(self) -> None:
         super()._check_engine()
         gone = self.feed.is_gone
         if gone != self._is_gone:
             self._is_gone, self._dirty = gone, True
+        self._presence.announce()
+        watchers = presence.watchers(self._presence.session)
+        if watchers != self._watchers:
+            self._watchers, self._dirty = watchers, True
 
     async def _start(self) -> None:
         self.is_starting(True)
@@ -107,6 +132,15 @@ def run_control_room(workspace: Path, flags: dict[str, Any], *, read_only: bool 
         workspace, flags = choice.workspace, choice.flags
     folder = workspace.expanduser().resolve()
     return _run(LiveRoom(folder, flags, read_only=read_only, chosen=chosen))
+
+
+def run_for_guest(workspace: Path, flags: dict[str, Any], guest: str, *, read_only: bool) -> int:
+    """The same for somebody who has no shell here: starts no session and makes no workspace."""
+    settings.load(workspace, os.environ, flags)
+    if not session_file(workspace).exists():
+        raise WorkspaceError("There is no session here yet: somebody has to start one with `autoresearch-tui --no-ui`.")
+    chosen = preferences(os.environ)
+    return _run(LiveRoom(workspace, flags, read_only=read_only, chosen=chosen, guest=line(guest, 40)))
 
 
 def _is_known(workspace: Path, *, read_only: bool) -> bool:

@@ -11,6 +11,7 @@ from tui.deeds import sort_out
 from tui.moment import Moment
 
 NOTHING_SELECTED = "No experiment is selected."
+NO_TYPE = "No GPU is selected: go to the fleet (F), and to one of the type that is meant."
 
 
 def wish(action: str, moment: Moment, text: str = "") -> tuple[c.Command, ...] | str:
@@ -37,6 +38,11 @@ def wish(action: str, moment: Moment, text: str = "") -> tuple[c.Command, ...] |
         case "approve":
             held = views.held(moment.state)
             return (c.Approve(wave=held[0], **by),) if held else "No wave waits for approval."
+        case "more_gpus" | "fewer_gpus":
+            kinds = list(dict.fromkeys(gpu.type for gpu in moment.state.gpus))
+            kind = moment.gpu_type or (kinds[0] if len(kinds) == 1 else "")
+            change = 1 if action == "more_gpus" else -1
+            return (c.MaxGpus(gpu_type=kind, change=change, **by),) if kind else NO_TYPE
         case "undo":
             return (c.Undo(**by),)
         case "stop_engine":

@@ -1,11 +1,32 @@
-"""The environment of runs on this machine: what they need, and no secrets. Knows nothing of processes."""
+"""The environment of runs: what they need, and no secrets. Knows nothing of processes.
+
+Imports the standard library alone: hosts get it too.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from core.executors.gpus import Slot
+
+class Place(Protocol):
+    """What a run has of a machine: cores to be pinned to, or the driver's index of a GPU."""
+
+    @property
+    def cpus(self) -> Sequence[int] | None: ...
+    @property
+    def index(self) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class Share:
+    """The same, where there is nothing else to know."""
+
+    cpus: Sequence[int] | None = None
+    index: int | None = None
+
 
 _NAMES = frozenset(
     [
@@ -60,7 +81,7 @@ def _passes(name: str, value: str) -> bool:
     return not _SECRET.search(name) and (name in _NAMES or name.startswith(_FAMILIES))
 
 
-def run_environment(base: Mapping[str, str], slot: Slot, seed: int) -> dict[str, str]:
+def run_environment(base: Mapping[str, str], slot: Place, seed: int) -> dict[str, str]:
     """What one run gets: its seed, and its slot's share of the machine."""
     env = {**base, "AUTORESEARCH_SEED": str(seed), "CUDA_VISIBLE_DEVICES": ""}
     if slot.index is not None:

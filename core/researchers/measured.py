@@ -19,6 +19,7 @@ from core.axes import Axis, axes_of
 from core.errors import PatchError
 from core.ids import BASELINE, ExperimentId
 from core.knobs import Knob, Value
+from core.known import Known
 from core.state import Experiment, State
 from core.tiers import tiers
 from core.verdict import noise
@@ -29,6 +30,7 @@ Config = frozenset[tuple[str, str]]
 NOT_TUNABLE = re.compile(r"SEED|VOCAB|SEQ_LEN|EVAL|DEVICE(?!_BATCH)|DTYPE|EVERY|WORKERS|VERSION|DIR|PATH|NAME|STEPS$")
 MEMORY = re.compile(r"memory", re.IGNORECASE)
 REACH = 4.0  # units from the start that are looked at, at most
+MOST_KNOWN = 20_000  # experiments whose coordinates are kept
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -108,19 +110,42 @@ def _values(state: State, experiment: Experiment) -> dict[str, Value] | None:
 
 def tried(state: State) -> set[Config]:
     """Every configuration that has been proposed, whatever became of it."""
-    known = (_values(state, experiment) for experiment in state.experiments.values())
-    return {config_of(values) for values in known if values is not None}
+    known = (_config(state, experiment) for experiment in state.experiments.values())
+    return {config for config in known if config is not None}
+
+
+def _config(state: State, experiment: Experiment) -> Config | None:
+    def ask() -> Config | None:
+        values = _values(state, experiment)
+        return None if values is None else config_of(values)
+
+    return _configs(experiment.id, _origin(state, experiment), ask)
+
+
+def _origin(state: State, experiment: Experiment) -> tuple[object, ...]:
+    """What the constants of an experiment follow from."""
+    own, parent = state.sources.get(experiment.id), state.sources.get(experiment.parent or BASELINE)
+    return experiment.change, own, parent
+
+
+def _place(state: State, experiment: Experiment, axes: tuple[Axis, ...]) -> Array | None:
+    def ask() -> Array | None:
+        values = _values(state, experiment)
+        return None if values is None else coordinates(axes, values)
+
+    return _places(experiment.id, (*_origin(state, experiment), axes), ask)
+
+
+_configs = Known[Config | None](MOST_KNOWN)
+_places = Known[Array | None](MOST_KNOWN)
 
 
 def measured(state: State, axes: tuple[Axis, ...]) -> Measured:
     """All results of the session. Standard errors are the run-to-run noise over the root of the number of runs."""
     kinds = _types(state)
     noises = {kind: noise(state, kind).sd for kind in kinds}
-    places: dict[ExperimentId, Array] = {}
-    for experiment in state.experiments.values():
-        values = _values(state, experiment)
-        if values is not None:
-            places[experiment.id] = coordinates(axes, values)
+    found = ((experiment.id, _place(state, experiment, axes)) for experiment in state.experiments.values())
+    places = {name: at for name, at in found if at is not None}
     rows = [(name, kind, scores) for (name, kind), scores in state.scores.items() if name in places and kind in noises]
     crashed = [(e.reason, places[e.id]) for e in state.experiments.values() if e.status == "crashed" and e.id in places]
     causes = [[at for reason, at in crashed if bool(MEMORY.search(reason)) is memory] for memory in (True, False)]

@@ -8,6 +8,7 @@ alone. Coordinates are distances from a centre. Knows points and numbers, not wh
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -80,15 +81,16 @@ def fitted(points: Points, *, slope: float, centre_value: float) -> Surface:
     factors = points.at.shape[1]
     error = np.hypot(points.error, LOOSE * np.maximum(0.0, points.value - centre_value))
     scale = np.full(factors, slope)
-    fit = _solve(points, error, scale, (), centre_value, slope)
-    pairs: tuple[tuple[int, int], ...] = ()
+    system = _System.of(points, error, (), centre_value)
+    fit = _solve(system, scale, slope)
     for turn in range(ROUNDS):
         if turn in (2, ROUNDS // 2):
             chosen = sorted(np.argsort(-scale)[:PAIRED].tolist())
             pairs = tuple((i, j) for place, i in enumerate(chosen) for j in chosen[place + 1 :])
-        fit = _solve(points, error, scale, pairs, centre_value, slope)
+            system = _System.of(points, error, pairs, centre_value)
+        fit = _solve(system, scale, slope)
         scale = _relevances(fit, factors, slope)
-    return msgspec.structs.replace(fit, relevance=scale)
+    return msgspec.structs.replace(fit, relevance=scale, misfit=_misfit(system, fit.mean))
 
 
 def _terms(at: Array, pairs: tuple[tuple[int, int], ...]) -> Array:
@@ -96,30 +98,49 @@ def _terms(at: Array, pairs: tuple[tuple[int, int], ...]) -> Array:
     return np.column_stack([at, at**2, *crossed])
 
 
-def _solve(
-    points: Points, error: Array, scale: Array, pairs: tuple[tuple[int, int], ...], centre_value: float, slope: float
-) -> Surface:
+class _System(NamedTuple):
+    """What does not depend on the scales: the model matrix X, W = 1/error², XᵀWX and XᵀW(value − centre)."""
+
+    factors: int
+    pairs: tuple[tuple[int, int], ...]
+    x: Array
+    error: Array
+    above: Array  # value − centre
+    gram: Array
+    moment: Array
+
+    @classmethod
+    def of(cls, points: Points, error: Array, pairs: tuple[tuple[int, int], ...], centre_value: float) -> _System:
+        count = len(points.value)
+        types = range(1, int(points.kind.max(initial=0)) + 1)
+        kinds = np.array([points.kind == kind for kind in types], dtype=float).reshape(len(types), count).T
+        x = np.column_stack([np.ones(count), _terms(points.at, pairs), kinds])
+        above = points.value - centre_value
+        weighed = x / error[:, None] ** 2
+        return cls(points.at.shape[1], pairs, x, error, above, weighed.T @ x, weighed.T @ above)
+
+
+def _solve(system: _System, scale: Array, slope: float) -> Surface:
     """Posterior mean and covariance for known prior scales: ridge regression with one penalty per effect."""
-    terms = _terms(points.at, pairs)
-    kinds = np.column_stack([points.kind == kind for kind in range(1, int(points.kind.max(initial=0)) + 1)] or [[]])
-    kinds = kinds.reshape(len(points.value), -1).astype(float)
-    x = np.column_stack([np.ones(len(points.value)), terms, kinds])
+    k, pairs = system.factors, system.pairs
     cross = np.array([CROSS * math.sqrt(scale[i] * scale[j]) for i, j in pairs])
     wide = 20 * slope
-    prior_sd = np.concatenate([[wide], scale, BEND * scale, cross, np.full(kinds.shape[1], wide)])
+    kinds = system.x.shape[1] - 1 - 2 * k - len(pairs)
+    prior_sd = np.concatenate([[wide], scale, BEND * scale, cross, np.full(kinds, wide)])
     prior = np.zeros(len(prior_sd))
-    k = points.at.shape[1]
     prior[1 + k : 1 + 2 * k] = CONVEX * scale
-    target = points.value - centre_value - x @ prior
-    a = (x / error[:, None]) * prior_sd
-    precision = a.T @ a + np.eye(len(prior_sd))
-    lower = np.linalg.cholesky(precision)
-    solved = np.linalg.solve(lower.T, np.linalg.solve(lower, a.T @ (target / error)))
-    root = prior_sd[:, None] * np.linalg.inv(lower).T
-    rest = (target - x @ (prior_sd * solved)) / error
+    precision = prior_sd[:, None] * system.gram * prior_sd + np.eye(len(prior_sd))
+    inverse = np.linalg.inv(np.linalg.cholesky(precision))
+    solved = inverse.T @ (inverse @ (prior_sd * (system.moment - system.gram @ prior)))
+    return Surface(k, pairs, prior + prior_sd * solved, prior_sd[:, None] * inverse.T, scale, 0.0)
+
+
+def _misfit(system: _System, effects: Array) -> float:
+    """Sd of the results near the centre around the surface."""
+    error = system.error
+    rest = (system.above - system.x @ effects) / error
     near = error < 2 * np.median(error) if len(error) else np.zeros(0, dtype=bool)
-    misfit = float(np.sqrt(np.mean(rest[near] ** 2))) * float(np.median(error)) if near.any() else 0.0
-    return Surface(k, pairs, prior + prior_sd * solved, root, scale, misfit)
+    return float(np.sqrt(np.mean(rest[near] ** 2))) * float(np.median(error)) if near.any() else 0.0
 
 
 def _relevances(fit: Surface, factors: int, slope: float) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -32,13 +33,29 @@ def kubeconfig() -> str:
 
 @pytest.fixture(scope="session")
 def namespace(kubeconfig: str) -> Iterator[str]:
+    with made(kubeconfig) as name:
+        yield name
+
+
+@pytest.fixture
+def place(kubeconfig: str) -> Iterator[str]:
+    """A namespace of one test alone."""
+    with made(kubeconfig) as name:
+        yield name
+
+
+@contextlib.contextmanager
+def made(kubeconfig: str) -> Iterator[str]:
+    """A new namespace."""
     name = f"autoresearch-test-{secrets.token_hex(3)}"
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     asyncio.run(_ask(kubeconfig, "POST", "/api/v1/namespaces", body))
     account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
     asyncio.run(_until_there(kubeconfig, account))  # until then no pod is admitted
-    yield name
-    asyncio.run(_ask(kubeconfig, "DELETE", f"/api/v1/namespaces/{name}", None))
+    try:
+        yield name
+    finally:
+        asyncio.run(_ask(kubeconfig, "DELETE", f"/api/v1/namespaces/{name}", None))
 
 
 @pytest.fixture

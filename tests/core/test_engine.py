@@ -10,9 +10,8 @@ import pytest
 import stub
 from checkout import git
 
-from core import engine as engines
+from core import consulting, keeping, session
 from core import events as ev
-from core import keeping, session
 from core import log as logs
 from core.clock import SystemClock
 from core.engine import Engine, Invocation, Stopped
@@ -81,7 +80,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 async def test_a_researcher_that_stumbles_is_asked_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "backoff_s", lambda failures: 0.01)
+    monkeypatch.setattr(consulting, "backoff_s", lambda failures: 0.01)
     researcher = Scripted(OSError("no route"), ValueError("odd"), plan({"DEPTH": "3"}, {"DEPTH": "5"}))
     stopped, state = await research(folder, researcher)
     assert stopped.exit_code == 0
@@ -96,11 +95,11 @@ async def test_a_researcher_that_fails_for_good_ends_with_4(folder: Path) -> Non
 
 
 async def test_a_researcher_that_always_fails_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "backoff_s", lambda failures: 0.01)
+    monkeypatch.setattr(consulting, "backoff_s", lambda failures: 0.01)
     researcher = Scripted(OSError("no route"))
     stopped, _ = await research(folder, researcher)
     assert stopped.exit_code == 4
-    assert researcher.asked == engines.MAX_FAILURES
+    assert researcher.asked == consulting.MAX_FAILURES
 
 
 async def test_proposals_that_must_not_run_are_rejected_with_a_reason_and_cost_nothing(folder: Path) -> None:

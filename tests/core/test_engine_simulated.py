@@ -9,9 +9,9 @@ import pytest
 from imagined import facts_of, state_of
 
 from core import events as ev
-from core import session
 from core.patch import Change
 from core.researcher import Idea, Plan
+from core.researchers import chosen
 from core.state import State
 
 
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 def campaign(folder: Path, monkeypatch: pytest.MonkeyPatch, *ideas: dict[str, str]) -> list[ev.Fact]:
     """On one type of GPU, with as many experiments as there are ideas."""
-    monkeypatch.setattr(session, "_researcher", lambda settings: Scripted(*ideas))
+    monkeypatch.setattr(chosen, "_statistics", lambda name, settings: Scripted(*ideas))
     imagined.campaign(folder, fleet="H100:6", max_experiments=len(ideas), seed=1)
     return facts_of(folder)
 

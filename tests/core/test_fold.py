@@ -13,10 +13,16 @@ from hypothesis import strategies as st
 from story import E0, Story
 
 from core import events as ev
-from core.commands import Approve, Gate, Note, Pause, Promote, Rerun, Resume, Stop, StopRun, Undo, Veto
+from core.commands import Approve, Gate, MaxGpus, Note, Pause, Promote, Rerun, Resume, Stop, StopRun, Undo, Veto
 from core.fold import fold
 from core.ids import ExperimentId, RunId, WaveId
+from core.looks import next_look
+from core.patch import Change
+from core.policy import Ask, plan
+from core.researcher import Idea, Plan
 from core.state import State
+from core.thinking import WaveOffered
+from core.verdict import Rules
 from core.views import elapsed, source_of
 
 Sample = Callable[[], list[ev.Known]]
@@ -78,17 +84,38 @@ def operations() -> list[ev.Known]:
     story.score(two, 2.7).judge(two, "discarded").order(Rerun(experiment=two)).order(Promote(experiment=two))
     story.order(Gate(on=True)).wave({"DEPTH": "6"})
     story.order(Approve(wave=WaveId("w2"))).order(Undo()).order(Gate(on=False)).order(Undo()).order(Gate(on=False))
+    story.order(MaxGpus(gpu_type="cpu", limit=1)).order(Undo()).tell(ev.ReadySet, gpus_each=4)
+    story.tell(ev.RunRequested, run=RunId("e9-9"), experiment=three, gpu_type="cpu", seed=1)
+    story.tell(ev.RunWaiting, run=RunId("e9-9"), reason="no GPU is free").cancel(RunId("e9-9"))
     story.start(three, gpu=1)
     story.tell(ev.ExecutorLost, reason="no route").wait(9).tell(ev.ExecutorFound).tell(ev.ExecutorLost, reason="again")
     story.order(Pause(reason="lunch")).order(Resume()).order(Undo()).engine()
     return story.order(Stop()).facts
 
 
-SAMPLES = [campaign, verdicts, operations]
+@cache
+def thoughts() -> list[ev.Known]:
+    """A session whose researcher thinks aloud: it fails once, is stood in for, repairs, notes and waits."""
+    story = Story().tell(ev.WaveAsked, slots=2)
+    story.tell(ev.ResearcherSaid, call=1, text="Depth first.").tell(ev.ToolUsed, call=1, tool="results", told="all")
+    story.tell(ev.ModelCalled, call=1, model="m", error="overloaded", again_at=9.0, usd=0.25)
+    story.tell(ev.StandInAsked, stand_in="designed", reason="no answer for 60 s")
+    (one,) = story.wave({"DEPTH": "2"})
+    story.crash(story.start(one)).judge(one, "crashed").tell(ev.StandInAsked, stand_in="", reason="it answers again")
+    story.wait(90_000).tell(
+        ev.ModelCalled, call=2, model="m", input_tokens=5, cache_read_tokens=7, output_tokens=3, usd=0.5
+    )
+    story.tell(ev.RepairTried, experiment=one, reason="out of memory at any depth")
+    story.tell(WaveOffered, by="mcp", plan=Plan(reason="r", ideas=(Idea(title="t", change=Change()),)))
+    story.tell(ev.NotebookWritten, text="depth 2 crashes").tell(ev.WaveAsked, slots=2)
+    return story.tell(ev.ResearcherWaits, reason="more results first", until=1e6).facts
+
+
+SAMPLES = [campaign, verdicts, operations, thoughts]
 
 
 def test_every_kind_of_fact_about_runs_and_verdicts_is_in_the_samples() -> None:
-    told = {type(fact) for fact in (*campaign(), *verdicts(), *operations())}
+    told = {type(fact) for fact in (*campaign(), *verdicts(), *operations(), *thoughts())}
     missing = {kind.__name__ for kind in ev.Known.__args__} - {kind.__name__ for kind in told}
     assert missing == {"CommandRefused", "ProposalRejected", "ResultImported"}
 
@@ -104,6 +131,29 @@ def test_the_way_of_every_verdict_is_in_the_state() -> None:
     assert state.merges >= 1
     assert sum(state.counts.values()) == sum(not e.is_open for e in state.experiments.values()) - 1
     assert (state.tiers.screen, state.tiers.validate) == (("H100",), ("H200",))
+
+
+def test_what_a_model_said_and_cost_is_in_the_state() -> None:
+    state = fold(State(), thoughts())
+    used = state.usage["m"]
+    assert (used.calls, used.input_tokens, used.cache_read_tokens, used.output_tokens) == (2, 5, 7, 3)
+    assert state.model_usd == used.usd == 0.75
+    assert sorted(state.model_usd_days.values()) == [0.25, 0.5], "a day that is over is not paid again"
+    assert [entry.text for entry in state.notebook] == ["depth 2 crashes"]
+    assert state.repairs[ExperimentId("e1")].reason == "out of memory at any depth"
+    assert (state.stand_in, state.calls, state.asked) == ("", 2, None)
+    assert isinstance(state.talk[0], ev.ResearcherSaid)
+
+
+def test_a_researcher_that_waits_is_asked_again_when_there_is_news_or_its_time_is_over() -> None:
+    story = Story().score(E0, 2.5, 2.5, 2.5).tell(ev.WaveAsked, slots=2)
+    story.tell(ev.ResearcherWaits, reason="more results first", until=story.at + 60)
+    assert not any(isinstance(move, Ask) for move in plan(story.state, Rules(), story.at + 59))
+    assert any(isinstance(move, Ask) for move in plan(story.state, Rules(), story.at + 60))
+    assert 60 < next_look(story.state, story.at) < 60.1
+    story.tell(ev.NoteAdded, by="ada", text="look at depth")
+    assert story.state.waits is None
+    assert any(isinstance(move, Ask) for move in plan(story.state, Rules(), story.at))
 
 
 def test_a_campaign_folds_to_what_happened() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from story import E0, Story
 from core import events as ev
 from core import log as logs
 from core.commands import Note, encode
-from core.errors import LogError
+from core.errors import LogError, Refused
 from core.feed import Update
 from core.fold import fold
 from core.follower import Follower
@@ -186,3 +187,26 @@ async def test_a_file_that_is_removed_is_gone_and_takes_no_commands(path: Path, 
 
 def test_a_file_that_is_not_there_yet_is_not_gone(tmp_path: Path) -> None:
     assert not Follower(tmp_path / "session.db").is_gone
+
+
+async def test_a_read_only_follower_reads_all_and_can_write_nothing(path: Path, story: Story) -> None:
+    logs.append_all(path, story.facts)
+    follower = Follower(path, is_read_only=True)
+    assert (await until(follower, len(story.facts)))[-1].state == fold(State(), story.facts)
+    with pytest.raises(Refused, match="read-only"):
+        follower.dispatch(Note(by="cleo", text="x"))
+    with pytest.raises(LogError), logs.opened(path, is_read_only=True) as db:
+        db.execute("insert into commands(body) values (?)", (encode(Note(by="cleo", text="x")),))
+    with logs.opened(path) as db:
+        assert db.execute("select count(*) from commands").fetchone() == (0,)
+
+
+async def test_a_session_of_a_newer_program_is_shown_and_takes_no_command(path: Path, story: Story) -> None:
+    logs.append_all(path, story.facts)
+    with sqlite3.connect(path) as db:
+        db.execute("pragma user_version=99")
+    follower = Follower(path)
+    follower.finish()
+    assert [update.state async for update in follower.updates()][-1] == story.state
+    with pytest.raises(LogError, match="upgrade"):
+        follower.dispatch(Note(text="hello", by="ada", at=1.0))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import imagined
+import msgspec
 import pytest
 from story import E0, Story
 
@@ -78,6 +79,20 @@ def test_what_happened_before_this_engine_is_not_printed_again() -> None:
 
     asyncio.run(show(updates(), said.append, state=before))
     assert [text.split("  ")[1] for text in said] == ["e0-2 finished: val_bpb 2.6000 in 10.0 s"]
+
+
+def test_a_fleet_is_told_again_only_when_it_is_another() -> None:
+    story = Story().fleet(H100=2)
+    taken = (*story.gpus[:1], msgspec.structs.replace(story.gpus[1], held_by="ben"))
+    story.tell(ev.FleetSeen, gpus=taken).fleet(H100=3)
+
+    async def updates() -> AsyncIterator[Update]:
+        yield Update(tuple(story.facts), story.state)
+
+    said = list[str]()
+    asyncio.run(show(updates(), said.append))
+    assert [text.partition("runs go to ")[2] for text in said if "runs go to" in text][-2:] == ["2 × H100", "3 × H100"]
+    assert sum("2 × H100" in text for text in said) == 1
 
 
 def test_a_paused_session_says_who_paused_it_and_what_goes_on_with_it() -> None:

@@ -87,7 +87,9 @@ def test_a_story_with_every_column_is_booked_to_the_second() -> None:
     story.wait(20).tell(ev.RunEnded, run=lost, outcome="lost")  # idle 40; crash 20
     taken = (*story.gpus[:1], ev.Gpu(GpuId("cpu1"), "cpu", held_by="bob"), *story.gpus[2:])
     story.tell(ev.FleetSeen, gpus=taken).wait(7)  # idle 14; other users 7
-    story.tell(ev.ResearchPaused, by="ada").wait(11)  # other users 11, paused 22
+    story.tell(ev.ResearchPaused, by="ada").wait(6)  # other users 6, paused 12
+    fails = ev.Gpu(GpuId("cpu1"), "cpu", held_by="not ready", broken=True)
+    story.tell(ev.FleetSeen, gpus=(*story.gpus[:1], fails, *story.gpus[2:])).wait(5)  # broken 5, paused 10
     story.tell(ev.FleetSeen, gpus=story.gpus).wait(13).tell(ev.ResearchResumed, by="ada")  # paused 39
     stop = story.start(E0, gpu=1)
     story.start(E0, gpu=2)
@@ -108,7 +110,8 @@ def test_a_story_with_every_column_is_booked_to_the_second() -> None:
             "waiting for ideas": 12,
             "queue": 2,
             "paused": 61,
-            "other users": 18,
+            "other users": 7 + 6,
+            "broken": 5,
             "idle": 18 + 4 + 20 + 2 + 14 + 12 + 6 + 20 + 40 + 14 + 30 + 64,
         }
     )
@@ -300,6 +303,17 @@ def test_a_constant_fleet_under_one_engine_is_fleet_times_elapsed_time(steps: li
     assert capacity(state, state.at + 5) == pytest.approx(120 * (state.at + 5 - begun))
 
 
+def test_a_run_on_a_gpu_that_breaks_is_booked_to_the_run() -> None:
+    story = Story(gpus=2)
+    run = story.start(E0)
+    story.tell(ev.FleetSeen, gpus=(ev.Gpu(story.gpus[0].id, "cpu", broken=True), story.gpus[1])).wait(10)
+    assert spent(story) == {"running": 10, "idle": 10}
+    story.tell(ev.RunEnded, run=run, outcome="lost")
+    story.tell(ev.FleetSeen, gpus=(ev.Gpu(story.gpus[0].id, "cpu", held_by="not ready", broken=True), story.gpus[1]))
+    story.wait(5)
+    assert spent(story) == {"crash": 10, "idle": 15, "broken": 5}
+
+
 def test_the_groups_hold_every_column_once() -> None:
     assert sorted(COLUMNS) == sorted({name for group in GROUPS.values() for name in group})
-    assert len(COLUMNS) == 15
+    assert len(COLUMNS) == 16

@@ -146,6 +146,26 @@ def test_ideas_that_set_the_same_constant_are_not_put_together() -> None:
     assert mergeable(story.state) == (), "one at a time"
 
 
+def test_an_idea_that_undoes_what_the_new_baseline_changed_is_compared_with_it_by_the_runs_it_has() -> None:
+    story = moved({"TOTAL_BATCH_SIZE": "2**12"}, scores=1.9)
+    story.settle()
+    idea = story.state.experiments[ExperimentId("e2")]
+    assert (idea.parent, idea.screening, idea.status) == ("e1", None, "kept")
+    assert len(story.state.scores[idea.id, "cpu"]) == 2, "nothing is run again"
+    assert idea.evidence is not None
+    assert idea.evidence.against == "e1"
+
+
+def test_one_that_undoes_it_and_is_worse_than_the_new_baseline_is_discarded() -> None:
+    story = moved({"TOTAL_BATCH_SIZE": "2**12"}, scores=2.2)
+    story.settle()
+    idea = story.state.experiments[ExperimentId("e2")]
+    assert idea.status == "discarded"
+    assert idea.evidence is not None
+    assert idea.evidence.against == "e1"
+    assert "against e1" in idea.reason
+
+
 def test_of_conflicting_ideas_the_best_goes_first() -> None:
     story = moved({"DEPTH": "2"}, {"DEPTH": "3"})
     story.score(ExperimentId("e3"), 2.1).settle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from story import E0, Story
 from core import events as ev
 from core import log as logs
 from core import recording
-from core.errors import RecordingError
+from core.errors import LogError, RecordingError
 from core.recording import BLOCK, Recording
 
 
@@ -153,3 +154,19 @@ def test_the_header_says_where_a_recording_comes_from(tmp_path: Path, story: Sto
     head = played.header
     assert (head.session, head.version, head.executor, head.command) == ("s", "0.1", "local", "x demo")
     assert head.recorded_at == story.state.started_at
+
+
+def test_the_database_of_a_newer_program_plays_as_far_as_this_one_knows_it(tmp_path: Path, story: Story) -> None:
+    path = tmp_path / "session.db"
+    logs.create(path)
+    logs.append_all(path, story.facts)
+    with sqlite3.connect(path) as db:
+        db.execute("pragma user_version=99")
+        db.execute("alter table events add column mood text")
+    played = Recording(path)
+    assert [fact for block in played.blocks() for fact in block.facts] == story.facts
+    assert played.note.startswith("Recorded by a newer autoresearch-tui")
+    with sqlite3.connect(path) as db:
+        db.execute("alter table events rename to happenings")
+    with pytest.raises(LogError, match=r"format 99.*upgrade"):
+        list(Recording(path).blocks())

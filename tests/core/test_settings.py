@@ -79,6 +79,22 @@ def test_prices_in_the_file_are_numbers_by_gpu_type(tmp_path: Path, prices: str)
     assert load(tmp_path, {}, {}).settings.gpu_usd_hour == {"H100": 2.0, "H200": 3.9}
 
 
+@pytest.mark.parametrize("given", ["H100:13,H200:3", "H100=13, H200 : 3"])
+def test_limits_of_gpus_are_written_as_fleets_are(tmp_path: Path, given: str) -> None:
+    limits = {"H100": 13, "H200": 3}
+    assert load(tmp_path, {}, {"max_gpus": given}).settings.max_gpus == limits
+    assert load(tmp_path, {"AUTORESEARCH_MAX_GPUS": given}, {}).settings.max_gpus == limits
+    (tmp_path / FILE).write_text("max_gpus = { H100 = 13, H200 = 3 }\n")
+    assert load(tmp_path, {}, {}).settings.max_gpus == limits
+    assert load(tmp_path, {}, {"max_gpus": "none"}).settings.max_gpus is None
+
+
+@pytest.mark.parametrize("text", ["H100", "13", "H100:-1", "H100:many", "H100:1.5", ":3", "the best!:3"])
+def test_limits_of_gpus_that_are_none_get_one_sentence(tmp_path: Path, text: str) -> None:
+    said = wrong(tmp_path, max_gpus=text)
+    assert said.startswith('flag --max-gpus: max_gpus must be GPU types with how many at most, like "H100:13,H200:3"')
+
+
 def test_an_empty_variable_and_an_empty_repeated_flag_are_not_set(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text('slots = 1\nlinks = ["data"]\n')
     loaded = load(tmp_path, {"AUTORESEARCH_SLOTS": ""}, {"links": ()})

@@ -6,6 +6,7 @@ keeps nothing that its tier, its runs or its baseline do not allow.
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 from statistics import fmean
 
@@ -21,10 +22,11 @@ from core.ids import GpuId, RunId, WaveId
 from core.patch import Change, Edit
 from core.policy import Ask, Cancel, Commit, Finish, Judge, Launch, Move, StopRun, plan
 from core.researcher import Idea, Plan
+from core.room import room
 from core.state import CURVE_POINTS, Run, State
 from core.tiers import tiers
 from core.verdict import Rules, reference
-from core.views import free, held, is_held, remaining, source_of
+from core.views import held, is_held, remaining, source_of
 
 STEPS = 3000
 CONSTANTS = ("DEPTH", "MATRIX_LR", "WARMDOWN_RATIO", "TOTAL_BATCH_SIZE")
@@ -53,6 +55,9 @@ class Wild:
         if dice.random() < 0.2:
             named = [tuple(dice.sample(["cpu", "H200", "A100"], dice.randint(0, 2))) for _ in range(2)]
             self.story.tell(ev.TiersSet, screen=named[0], validate=named[1])
+        self.other = Random(f"{seed} queue")
+        if self.other.random() < 0.5:
+            self.story.tell(ev.ReadySet, gpus_each=self.other.randint(1, 4))
 
     @property
     def state(self) -> State:
@@ -122,6 +127,8 @@ class Wild:
 
     def happens(self) -> None:
         self.story.wait(self.dice.choice([1, 5, 10]))
+        if self.has_operator and self.other.random() < 0.03:
+            self.limit()
         active = list(self.state.active)
         if self.has_operator and self.dice.random() < 0.1:
             self.dice.choice([self.command] * 4 + [self.restart, self.fleet, self.lose])()
@@ -139,6 +146,8 @@ class Wild:
             self.story.tell(ev.ExecutorFound)
         elif any(gpu.held_by for gpu in state.gpus) or not state.gpus:
             self.see(self.all_gpus)
+        elif state.max_gpus:
+            self.story.tell(ev.MaxGpusSet, limits={}, by="")
         else:
             assert held(state), "it stands still"
             self.story.order(commands.Approve(wave=held(state)[0]))
@@ -166,6 +175,13 @@ class Wild:
                 commands.decide(state, wish)
         else:
             self.story.order(wish, by)
+
+    def limit(self) -> None:
+        kind = self.other.choice(["cpu", "H200", "A100"])
+        change, most = self.other.choice([-1, 0, 1]), self.other.choice([None, 0, 1, 2, 9])
+        wish = commands.MaxGpus(gpu_type=kind, limit=most, change=change)
+        if not commands.refusal(self.state, wish):
+            self.story.order(wish)
 
     def restart(self) -> None:
         story = self.story
@@ -219,11 +235,15 @@ class Wild:
 
 
 def check(state: State, moves: tuple[Move, ...]) -> None:
-    room, levels = free(state), tiers(state)
+    levels, places = tiers(state), room(state)
+    left = places.free + places.ready
+    going_on = Counter(state.runs[run].gpu_type for run in state.active)
     for move in moves:
         if isinstance(move, Launch):
-            room[move.gpu_type] -= 1
-            assert room[move.gpu_type] >= 0, "a GPU is booked twice"
+            left[move.gpu_type] -= 1
+            going_on[move.gpu_type] += 1
+            assert left[move.gpu_type] >= 0, "a GPU is booked twice"
+            assert going_on[move.gpu_type] <= state.max_gpus.get(move.gpu_type, 99), "it is beyond the limit"
             assert move.run not in state.runs
             assert state.experiments[move.experiment].is_open or move.experiment in (*state.lineage, *state.reruns)
             assert not is_held(state, move.experiment), "it waits for approval"

@@ -43,10 +43,10 @@ def offers(*nodes: Node, settings: ClusterSettings = SETTINGS) -> list[Offer]:
     return [offer(each, settings) for each in nodes]
 
 
-def seen(nodes: list[Node], *pods: Pod, full: tuple[str, ...] = ()) -> dict[str, str]:
+def seen(nodes: list[Node], *pods: Pod) -> dict[str, str]:
     """Holders by GPU, as session "s" sees it."""
     found = offers(*nodes)
-    gpus = fleet(found, pods, session="s", places=places(found, pods, {}), full=full)
+    gpus = fleet(found, pods, session="s", places=places(found, pods, {}))
     return {gpu.id: gpu.held_by for gpu in gpus}
 
 
@@ -167,11 +167,6 @@ def test_the_usual_taints_of_gpu_nodes_keep_nobody_away(taint: Taint) -> None:
 )
 def test_taints_are_tolerated_by_the_schedulers_rules(given: Toleration, result: bool) -> None:
     assert tolerates([given], Taint("a", "1", "NoSchedule")) is result
-
-
-def test_where_other_users_cannot_be_seen_the_scheduler_says_that_all_is_taken() -> None:
-    nodes = [h100(count=2), node({PRODUCT: "NVIDIA-L4"}, {GPU: 1}, name="n2")]
-    assert seen(nodes, pod("p", session="s"), full=("H100",)) == {"n1/0": "", "n1/1": "others", "n2/0": ""}
 
 
 def test_nodes_that_the_settings_leave_out_are_no_part_of_the_fleet() -> None:

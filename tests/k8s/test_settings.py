@@ -28,7 +28,7 @@ def test_a_table_of_a_file_is_read() -> None:
         """
         namespace = "research"
         memory = "64Gi"
-        max_gpus = { H100 = 13, "A100-40GB MIG 1g.5gb" = 2 }
+        ready = { H100 = 3, "A100-40GB MIG 1g.5gb" = 0 }
         tolerations = [{ key = "team", operator = "Exists" }]
         volumes = [{ mount = "/data", claim = "corpus" }]
         template = { spec = { hostIPC = true } }
@@ -37,7 +37,7 @@ def test_a_table_of_a_file_is_read() -> None:
     )
     settings = checked(table)
     assert (settings.namespace, settings.memory, settings.start_s) == ("research", "64Gi", 600.0)
-    assert settings.max_gpus == {"H100": 13, "A100-40GB MIG 1g.5gb": 2}
+    assert settings.ready == {"H100": 3, "A100-40GB MIG 1g.5gb": 0}
     assert settings.tolerations == (Toleration(key="team", operator="Exists"),)
     assert settings.volumes == (Volume(mount="/data", claim="corpus"),)
     assert settings.template == {"spec": {"hostIPC": True}}
@@ -63,8 +63,8 @@ def test_a_table_of_a_file_is_read() -> None:
             ),
         ),
         (
-            {"max_gpus": {"H100": -1}},
-            "f.toml: kubernetes.max_gpus must be GPU types with how many at most, like { H100 = 13 }.",
+            {"ready": {"H100": -1}},
+            "f.toml: kubernetes.ready must be GPU types with how many, like { H100 = 3 }.",
         ),
     ],
 )

@@ -12,7 +12,8 @@ from textual import events
 
 from core import events as ev
 from core.fold import fold
-from tui.screens.ask import LONGEST, Prompt
+from tui.moment import Moment
+from tui.screens.ask import LONGEST, Confirm, Prompt
 from tui.screens.command import CommandLine
 from tui.widgets.header import Header
 
@@ -113,3 +114,18 @@ async def test_c_copies_the_patch_of_the_selected_experiment_also_typed_ahead(op
             await pilot.press("c")
         assert app.told[-1].startswith("Copied the patch of e6")
         assert "+" in app.clipboard
+
+
+@pytest.mark.parametrize("screen", [Confirm("Sure?", "veto"), Prompt("Note"), CommandLine(Moment(), [], [])])
+async def test_the_second_answer_of_a_hasty_keyboard_goes_nowhere(screen: Any) -> None:
+    """Neither does it end the program, nor is it an answer to what lies below."""
+    app, answers = Window(), list[object]()
+    async with app.run_test(size=(80, 24)) as pilot:
+        depth = len(app.screen_stack)
+        app.push_screen(screen, answers.append)
+        await pilot.pause()
+        for answer in ("first", "second"):
+            screen.dismiss(answer)
+        await pilot.pause()
+        assert answers == ["first"]
+        assert len(app.screen_stack) == depth

@@ -123,7 +123,7 @@ def test_empty_states_are_one_calm_sentence() -> None:
 
 
 def test_money_and_time_are_summed_up() -> None:
-    assert plain(summary(moment(asked_and_answered()))).split("   ") == [
+    assert summary(moment(asked_and_answered())) == [
         "1 wave", "2 experiments", "0 notes", "last answer took 1m15s", "no model costs",
     ]  # fmt: skip
 

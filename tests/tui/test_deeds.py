@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rooms import Room
@@ -22,8 +23,8 @@ MIXED = frozenset(map(ExperimentId, ("e1", "e7", "e8")))  # e1 is discarded
 
 
 class Window(Room):
-    def __init__(self, **app: Any) -> None:
-        super().__init__(crossed(), **app)
+    def __init__(self, *, facts: Sequence[ev.Fact] | None = None, **app: Any) -> None:
+        super().__init__(crossed() if facts is None else facts, **app)
         self.told: list[str] = []
 
     def notify(self, message: str, **_: Any) -> None:
@@ -95,3 +96,21 @@ def test_reasons_are_counted_and_the_first_is_told() -> None:
     assert len(reasons) == 2
     assert told("veto", 1, reasons) == f"Vetoed 1 experiment; 2 could not be: {reasons[0]}"
     assert told("veto", 3, ()) == "Vetoed 3 experiments."
+
+
+async def test_what_one_key_press_did_is_known_to_a_window_that_opens_later() -> None:
+    first = Window()
+    async with first.run_test(size=(120, 40)) as pilot:
+        await marked(pilot, first)
+        await pilot.press("v", "y")
+        sent = [command for command in first.still.sent if isinstance(command, c.Veto)]
+    assert len({command.id for command in sent}) == 1
+    facts = list(crossed())
+    for number, command in enumerate(sent):
+        told, _ = c.respond(fold(State(), facts), number, c.encode(command), facts[-1].at)
+        facts += told
+    second = Window(facts=facts)
+    async with second.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        await pilot.press("u")
+        assert [type(command) for command in second.still.sent] == [c.Undo, c.Undo]

@@ -19,7 +19,7 @@ import stub
 from stub import file_of, state_of, until
 
 from core.errors import AutoresearchError, NothingRuns, WorkspaceError
-from core.events import EngineStarted
+from core.events import EngineStarted, FleetSeen
 from tui import engine_log, engine_process
 from tui.engine_process import EngineProcess
 
@@ -157,6 +157,8 @@ def test_a_simulated_session_goes_on_simulated_unless_somebody_says_what_execute
     with contextlib.suppress(ProcessLookupError):  # there may have been nothing to do
         os.kill(engine.pid, signal.SIGTERM)
     until(lambda: not engine_process.is_alive(file_of(folder)))
+    fleets = {fact.gpus for fact in imagined.facts_of(folder) if isinstance(fact, FleetSeen)}
+    assert [gpu.type for gpus in fleets for gpu in gpus] == ["H100", "H100"], "the same for both engines"
     starts = [fact for fact in imagined.facts_of(folder) if isinstance(fact, EngineStarted)]
     assert [start.executor for start in starts] == ["simulator", "simulator"]
     with pytest.raises(AutoresearchError, match="This session is simulated: go on with --executor simulator"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from rooms import Room
@@ -195,3 +197,24 @@ async def test_hostile_text_and_small_terminals_break_nothing() -> None:
         async with room.run_test(size=size) as pilot:
             await pilot.press("t", "end", "o", "o", "slash", *"[b]", "enter", "escape", "d", "L", "E")
             assert room.is_running
+
+
+async def test_a_key_in_the_list_makes_one_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row, the list's place and what is said about the experiment come together."""
+    story = Story(gpus=1)
+    story.wave(*({"DEPTH": str(level)} for level in range(2, 60)))
+    room = Room(story.facts)
+    async with room.run_test(size=(120, 40)) as pilot:
+        await pilot.press("t")
+        await pilot.pause(0.3)
+        before, frames, display = room.moment.selected, list[ExperimentId | None](), room._display
+
+        def displayed(*given: Any) -> None:
+            frames.append(room.moment.selected)
+            display(*given)
+
+        monkeypatch.setattr(room, "_display", displayed)
+        await pilot.press("down")
+        await pilot.pause(0.3)
+        assert room.moment.selected != before
+        assert frames == [room.moment.selected]

@@ -13,14 +13,16 @@ from story import E0, Story
 from tapes import crossed
 
 from core import events as ev
+from core.commands import Command, MaxGpus
 from core.ids import GpuId, RunId
 from tui import gpus
 from tui.glyphs import ASCII, UNICODE
-from tui.memory import Memory
+from tui.memory import Memory, changes
 from tui.moment import Moment
 from tui.paint import plain, width
 from tui.screens.diff import DiffScreen
 from tui.screens.fleet import FleetScreen, GpuTable
+from tui.widgets import fleet
 
 HOSTILE = "[bold]x[/] \x1b[31mred \u202e漢字 \t\udcff " + "y" * 100_000
 
@@ -74,6 +76,98 @@ def test_types_say_tier_counts_and_cost() -> None:
     for expected in ("H100", "1 ours", "1 others'", "1 free", "50 % busy", "$3.60/h"):
         assert expected in first
     assert last == "spent $1.00, $3.60 per hour now"
+
+
+def broken() -> Story:
+    """One GPU of ours, one of bob's, one on a node that is not ready, one free."""
+    story = Story(gpus=4, gpu_type="H100")
+    story.start(E0)
+    bobs = msgspec.structs.replace(story.gpus[1], held_by="bob")
+    fails = msgspec.structs.replace(story.gpus[2], held_by="not ready", broken=True)
+    return story.tell(ev.FleetSeen, gpus=(story.gpus[0], bobs, fails, story.gpus[3]))
+
+
+def test_a_broken_gpu_is_not_somebody_elses() -> None:
+    at = moment(broken())
+    assert "‼ broken: not ready" in shown(at)[2]
+    first = plain(gpus.types(at, 140, UNICODE)[0])
+    for expected in ("1 ours", "1 others'", "1 free", "1 broken", "50 % busy"):
+        assert expected in first
+    pane = "\n".join(plain(line) for line in fleet.fleet(at, 100, 8, UNICODE))
+    assert "1 of 4  1 others'  1 broken  1 free" in pane
+    assert fleet.heading(at).startswith("Fleet · 4 GPUs · 50 % busy")
+
+
+def test_a_run_on_a_node_that_does_not_answer_is_marked() -> None:
+    story = mixed()
+    gone = msgspec.structs.replace(story.gpus[0], broken=True)
+    story.tell(ev.FleetSeen, gpus=(gone, *story.gpus[1:]))
+    assert "‼ ours" in shown(moment(story))[0]
+    before = {gpu.id: gpu for gpu in story.gpus}
+    assert changes(before, {**before, gone.id: gone}) == [("H1000 broken: a run of ours is on it", "error")]
+
+
+def test_the_limit_of_a_type_stands_on_its_line_with_what_is_over_it() -> None:
+    story = broken().tell(ev.MaxGpusSet, limits={"H100": 3}, gpu_type="H100", by="ada")
+    assert "limit 3" in plain(gpus.types(moment(story), 140, UNICODE)[0])
+    story.tell(ev.MaxGpusSet, limits={"H100": 0, "H10": 2}, gpu_type="H100", by="ada")
+    lines = [plain(line) for line in gpus.types(moment(story), 140, UNICODE)]
+    assert "limit 0, 1 over finish" in lines[0]
+    assert "max_gpus names H10: there is none" in lines[1]
+
+
+@pytest.mark.parametrize("cells", [60, 76, 116, 196])
+def test_the_lines_of_types_stand_below_each_other(cells: int) -> None:
+    story = Story().fleet(H100=13, H200=3).tell(ev.MaxGpusSet, limits={"H100": 13}, by="ada", gpu_type="H100")
+    story.tell(ev.PricesSet, gpu_usd_hour={"H100": 2.5})
+    first, other = (plain(line) for line in gpus.types(moment(story), cells, UNICODE)[:2])
+    assert first.index("□") == other.index("□")
+    assert first.index("limit") + 3 == other.index("limit"), "no limit"
+    assert len(first) <= cells
+
+
+def test_why_a_run_waits_stands_below_it_where_there_is_room() -> None:
+    story = Story(gpus=1)
+    story.tell(ev.RunRequested, run=RunId("e0-1"), experiment=E0, gpu_type="cpu", seed=1)
+    story.tell(ev.RunWaiting, run=RunId("e0-1"), reason="its image cannot be pulled: no such tag", needs_a_person=True)
+    lines = [plain(line) for line in gpus.queue(moment(story), 60, 4, UNICODE)]
+    assert lines[1:] == ["  its image cannot be pulled: no such tag"]
+    (line,) = (plain(line) for line in gpus.queue(moment(story), 60, 1, UNICODE))
+    assert line.startswith("◦ e0-1 for cpu, first: its image cannot")
+
+
+def test_what_breaks_is_told_apart_from_what_others_take() -> None:
+    before = {gpu.id: gpu for gpu in Story(gpus=4, gpu_type="H100").gpus}
+    now = {gpu.id: gpu for gpu in broken().state.gpus}
+    assert changes(before, now) == [
+        ("H1002 broken: not ready", "error"),
+        ("H1001 taken by bob", "gpu-other"),
+    ]
+    assert changes(now, before) == [("H1002 works again", "success"), ("H1001 free again", "gpu-free")]
+
+
+@pytest.mark.parametrize(("key", "change"), [("plus", 1), ("minus", -1)])
+def test_plus_and_minus_change_the_limit_of_the_type_under_the_cursor(key: str, change: int) -> None:
+    story = Story().fleet(H100=2, H200=2).tell(ev.MaxGpusSet, limits={"H200": 1}, gpu_type="H200", by="ada")
+
+    async def run() -> list[Command]:
+        app = Room(story.facts)
+        async with app.run_test(size=(120, 40)) as pilot:
+            await pilot.pause()
+            app.show_now()
+            await pilot.press("F", "down", "down")
+            await pilot.pause()
+            assert app.moment.gpu_type == "H200"
+            await pilot.press(key)
+            await pilot.pause()
+            await pilot.press("escape")
+            await pilot.pause()
+            assert app.moment.gpu_type == "", "elsewhere the keys mean no type"
+        return list(app.still.sent)
+
+    (sent,) = asyncio.run(run())
+    assert isinstance(sent, MaxGpus)
+    assert (sent.gpu_type, sent.change) == ("H200", change)
 
 
 def test_a_lost_executor_is_said_first() -> None:
@@ -148,7 +242,9 @@ def test_enter_on_a_gpu_opens_its_experiment() -> None:
             await pilot.press("j")
             await pilot.pause()
             assert app.moment.selected == "e7"
-            assert app.screen.query_one("#fleet-table").border_subtitle == "keys act on e7, running"
+            assert app.screen.query_one("#fleet-table").border_subtitle == (
+                "+ and - the limit of H100; other keys act on e7, running"
+            )
             await pilot.press("enter")
             await pilot.pause()
             assert isinstance(app.screen, DiffScreen)

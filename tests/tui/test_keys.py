@@ -110,10 +110,12 @@ def window(state: str) -> Window:
 
 NOTHING = "No experiment is selected."
 NO_ENGINE = "no engine"
-_RUNNING = {"undo": "nothing", "approve": "No wave waits", "start_engine": "running"}
+_ALL_GPUS = {"more_gpus": "has no limit"}
+_RUNNING = {"undo": "nothing", "approve": "No wave waits", "start_engine": "running", **_ALL_GPUS}
 _BARE = {
     **dict.fromkeys(("veto", "promote", "rerun", "stop_run", "open", "diff", "log"), NOTHING),
     **dict.fromkeys(("effects", "wave_back", "wave_on"), "There is no wave yet."),
+    **dict.fromkeys(("more_gpus", "fewer_gpus"), "No GPU is selected"),
     "undo": "nothing",
     "approve": "No wave waits",
 }
@@ -121,9 +123,15 @@ RESEARCH = {action.id for action in ACTIONS if action.group == "research"}
 DIMMED: dict[str, dict[str, str]] = {  # in which state which action says what, as a part of its sentence
     "live": _RUNNING,
     "paused": _RUNNING,
-    "gated": {"start_engine": "running", "stop_run": "e9 is not running", "log": "e9 has not run yet", "rerun": "e9"},
-    "down": {"undo": "nothing", "approve": "No wave waits", "stop_engine": NO_ENGINE},
-    "finished": {"undo": "nothing", "approve": "No wave waits", "stop_engine": NO_ENGINE},
+    "gated": {
+        "start_engine": "running",
+        "stop_run": "e9 is not running",
+        "log": "e9 has not run yet",
+        "rerun": "e9",
+        **_ALL_GPUS,
+    },
+    "down": {"undo": "nothing", "approve": "No wave waits", "stop_engine": NO_ENGINE, **_ALL_GPUS},
+    "finished": {"undo": "nothing", "approve": "No wave waits", "stop_engine": NO_ENGINE, **_ALL_GPUS},
     "read-only": {},
     "empty": {**_BARE, "start_engine": "running", "stop_engine": NO_ENGINE},
     "loading": {**_BARE, "start_engine": "running", "stop_engine": NO_ENGINE},
@@ -189,6 +197,7 @@ DOES: dict[str, Check] = {
     "veto": sends(c.Veto), "promote": sends(c.Promote), "undo": sends(c.Undo), "rerun": sends(c.Rerun),
     "stop_run": sends(c.StopRun), "pause": toggles, "steer": sends(c.Note), "gate": sends(c.Gate),
     "approve": sends(c.Approve), "stop_engine": sends(c.Stop), "start_engine": holds(lambda app: app.engines == 1),
+    "more_gpus": sends(c.MaxGpus), "fewer_gpus": sends(c.MaxGpus),
     "open": opens(ROOMS["diff"]), "diff": opens(ROOMS["diff"]), "log": opens(ROOMS["log"]),
     "effects": opens(ROOMS["effects"]), "experiments": opens(ROOMS["experiments"]), "lineage": opens(ROOMS["lineage"]),
     "researcher": opens(ROOMS["researcher"]), "fleet": opens(ROOMS["fleet"]), "help": opens(ROOMS["help"]),

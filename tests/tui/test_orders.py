@@ -81,6 +81,25 @@ def test_without_anything_to_undo_or_approve_the_answer_is_a_sentence(workspace:
         assert sentence in done.stderr
 
 
+def test_a_limit_of_gpus_is_set_lifted_and_undone(workspace: Path) -> None:
+    with engine(workspace):
+        until(lambda: bool(state_of(workspace).gpus))
+        assert stub.run(workspace, "max-gpus", "cpu", "1").stdout == "At most 1 × cpu from now on.\n"
+        until(lambda: len(state_of(workspace).active) <= 1)
+        assert stub.run(workspace, "undo").stdout == "Undone: limit of cpu.\n"
+        assert state_of(workspace).max_gpus == {}
+        assert stub.run(workspace, "max-gpus", "cpu", "0").returncode == 0
+        assert stub.run(workspace, "max-gpus", "cpu", "none").stdout == "All cpu may be used.\n"
+        for limit, sentence in {
+            "none": "cpu has no limit.",
+            "many": "'many' is no limit; write a whole number",
+        }.items():
+            assert sentence in stub.run(workspace, "max-gpus", "cpu", limit).stderr
+        assert (
+            "There is no GPU of the type 'H100'; there is cpu." in stub.run(workspace, "max-gpus", "H100", "1").stderr
+        )
+
+
 def test_a_read_only_window_gives_no_orders_and_needs_a_terminal(workspace: Path) -> None:
     stub.run(workspace, *QUICK)
     assert "read-only" in stub.run(workspace, "--read-only", "pause").stderr

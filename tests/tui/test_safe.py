@@ -110,3 +110,20 @@ def test_a_line_of_100_kilobytes_costs_what_is_seen_of_it(piece: str) -> None:
     for _ in range(20):
         safe.fit(text, 80)
     assert (time.perf_counter() - start) / 20 < 0.01
+
+
+@given(TEXTS, st.integers(0, 40))
+@example("日本", 3)
+@example("a\u0301" * 50, 5)
+def test_the_end_of_a_text_is_harmless_no_wider_than_asked_and_its_end(text: str, width: int) -> None:
+    made = safe.end(text, width)
+    assert cell_len(made) <= width
+    assert_harmless(made)
+    assert safe.line(text.strip()).endswith(made.removeprefix("…")) or len(text) > 8 * width
+
+
+def test_the_end_of_a_long_text_follows_an_ellipsis() -> None:
+    assert safe.end("the depth of the model", 9) == "…he model"
+    assert safe.end("short", 9) == "short"
+    assert safe.end("x" * 100_000 + "y", 4) == "…xxy"
+    assert safe.end("ab日本", 4) == "…本"

@@ -14,6 +14,7 @@ from rooms import Room, Still
 from story import E0, Story
 from textual.geometry import Region
 
+from core import events as ev
 from core.feed import Update
 from core.fold import fold
 from core.ids import ExperimentId
@@ -146,3 +147,20 @@ def test_a_frame_at_ten_thousand_results_looks_at_few_of_them() -> None:
 def _mark(number: int) -> Mark:
     name = ExperimentId(f"e{number}")
     return Mark(name, number, float(number), "discarded", "H100", 1.0, 1, None)
+
+
+@pytest.mark.parametrize(("told", "ticks"), [((), True), ((ev.ResearchPaused,), True), ((ev.EngineStopped,), False)])
+async def test_the_clock_goes_on_while_an_engine_lives_paused_or_not(told: tuple[type, ...], ticks: bool) -> None:
+    """A paused engine uses up the session's hours too."""
+    story = campaign(1)
+    for kind in told:
+        story.tell(kind, **({"by": "ada"} if kind is ev.ResearchPaused else {"reason": "done"}))
+    room = Room(story.facts, alive=ticks)
+    async with room.run_test() as pilot:
+        await pilot.pause()
+        room.show_now()
+        shown: list[bool] = []
+        room.show_now = lambda **_: shown.append(True)  # type: ignore[method-assign]
+        room._dirty, room._shown_at = False, 0
+        room._show_changes()
+        assert bool(shown) == ticks

@@ -10,15 +10,16 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.keys import _character_to_key
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
+
+from tui.screens.once import Once
 
 Answer = TypeVar("Answer")
 LONGEST = 4000  # characters of a line: as long as a note may be
 QUIET_S = 1.0  # what goes on being too much is not said again
 
 
-class Confirm(ModalScreen[bool]):
+class Confirm(Once[bool]):
     """True for y; False for n, escape or anything else that is a decision."""
 
     DEFAULT_CSS = """
@@ -81,7 +82,7 @@ class Field(Input):
             self.app.notify(sentence, severity="warning", markup=False)
 
 
-class Ahead(ModalScreen[Answer]):
+class Ahead(Once[Answer]):
     """A modal screen with one Input, which also takes the keys that were typed before it was drawn.
 
     They were on their way to what had the focus then; a slow link brings them all at once. So it hands on the keys

@@ -8,6 +8,7 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
+from tui.messages import Marked
 from tui.screens.diff import copy_patch
 from tui.screens.room import Room
 from tui.versions import pair
@@ -51,6 +52,8 @@ class Dashboard(Room):
                 self._zoom()
             case "back" if self.maximized is not None:
                 self.minimize()
+            case "back" if self.control.moment.marked:
+                self.control.on_marked(Marked(frozenset()))
             case _:
                 return False
         return True

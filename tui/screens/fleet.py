@@ -10,10 +10,12 @@ from textual.containers import Horizontal, Vertical
 
 from core.ids import GpuId
 from tui import gpus
-from tui.messages import Opened, Selected
+from tui.actions import BY_ID, why_not
+from tui.messages import GpuChosen, Opened, Selected
 from tui.moment import Moment
 from tui.paint import EMPTY, Line
 from tui.pane import Pane
+from tui.safe import line
 from tui.screens.room import Room
 from tui.table import Table
 from tui.widgets.fleet_cells import running
@@ -107,14 +109,29 @@ class FleetScreen(Room):
         elif table.key is not None and (run := gpus.run_on(state, cast("GpuId", table.key))) is not None:
             self.post_message(Selected(run.experiment))
 
+    def _choose(self, key: Hashable, moment: Moment) -> None:
+        """The type of the GPU under the cursor is what + and - mean."""
+        gpu = gpus.gpus(moment.state).get(cast("GpuId", key))
+        kind = gpu.type if gpu is not None else ""
+        if kind != moment.gpu_type:
+            self.post_message(GpuChosen(kind))
+
     def show(self, moment: Moment) -> None:
         super().show(moment)
+        for table in self.query(GpuTable):
+            self._choose(table.key, moment)
         found = moment.experiment
         said = f"keys act on {found.id}, {found.status}" if found is not None else ""
+        if moment.gpu_type and not why_not(BY_ID["fewer_gpus"], moment):
+            said = f"+ and - the limit of {line(moment.gpu_type, 20)}{f'; other {said}' if said else ''}"
         for box in self.query("#fleet-table"):  # none before it is composed
             box.border_subtitle = said
 
+    def on_unmount(self) -> None:
+        self.app.post_message(GpuChosen(""))
+
     def on_table_moved(self, message: Table.Moved) -> None:
+        self._choose(message.key, self.control.moment)
         run = gpus.run_on(self.control.moment.state, cast("GpuId", message.key))
         if run is not None:
             self.post_message(Selected(run.experiment))

@@ -9,9 +9,11 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
+
+from tui.screens.once import Once
 
 LETTERS = "asdfjklghqwertyuiopzxcvbnm"
 
@@ -35,7 +37,7 @@ class Label(Static):
         self.styles.offset = (region.x + max(0, region.width // 2 - 2), region.y + region.height // 2)
 
 
-class Jump(ModalScreen[Widget | None]):
+class Jump(Once[Widget | None]):
     """Answers with the widget that was chosen."""
 
     DEFAULT_CSS = """

@@ -10,25 +10,31 @@ from textual.containers import Vertical
 
 from tui import conversation
 from tui.moment import Moment
-from tui.paint import Line, fill, width
+from tui.paint import Line, line
 from tui.pane import Pane
 from tui.screens.room import Room
+from tui.widgets.pieces import cut
 from tui.widgets.reader import Reader
+
+GAP = "   "
 
 
 class Now(Pane):
-    """One line: what it is doing, and at the right what it has done."""
+    """What it is doing, and what it has done and cost."""
 
-    DEFAULT_CSS = "Now { height: 1; }"
+    DEFAULT_CSS = "Now { height: 2; }"
     FOCUSABLE = False
 
     def lines(self, moment: Moment, width: int, height: int) -> list[Line]:
-        return [now(moment, width, self)]
+        return [cut(each, width) for each in (conversation.now_line(moment, self.looks.glyphs), summary(moment, width))]
 
 
-def now(moment: Moment, cells: int, pane: Pane) -> Line:
-    left, right = conversation.now_line(moment, pane.looks.glyphs), conversation.summary(moment)
-    return fill(left, cells, right) if width(left) + width(right) + 2 <= cells else left
+def summary(moment: Moment, cells: int) -> Line:
+    """As much as there is room for; what it costs is last to go."""
+    parts = conversation.summary(moment)
+    while len(parts) > 1 and len(GAP.join(parts)) > cells:
+        parts = parts[1:]
+    return line((GAP.join(parts), "muted"))
 
 
 class Transcript(Reader):
@@ -42,7 +48,10 @@ class Transcript(Reader):
 
     def text(self, moment: Moment, width: int) -> list[Line]:
         state, memory = moment.state, self.app.memory  # type: ignore[attr-defined]
-        key = (state.waves, state.notes, state.experiments, state.asked, moment.loading, memory.version)
+        key = (
+            *(state.waves, state.notes, state.experiments, state.asked, state.talk, state.notebook),
+            *(moment.loading, memory.version),
+        )
         if width != self._made_for or len(self._for) != len(key) or any(map(is_not, self._for, key)):
             self._made = conversation.transcript(moment, memory, width, self.looks.glyphs)
             self._for, self._made_for = key, width

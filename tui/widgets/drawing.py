@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from core.ids import ExperimentId
 from tui.chart import limits
 from tui.glyphs import UNICODE, Glyphs
-from tui.paint import Line, line
+from tui.paint import EMPTY, Line, line
 from tui.plot import Layer, plot
 from tui.signs import point
-from tui.widgets import margins
+from tui.widgets import margins, phases
 from tui.widgets.cursor import Ground, under_cursor
 from tui.widgets.frame import Drawing, Groups, chosen, grouped, in_view, main_type, position, whole
 from tui.widgets.margins import SIGMAS, scale
@@ -22,6 +24,7 @@ from tui.widgets.marks import Mark, Series, Step
 from tui.widgets.viewport import Range, Viewport
 
 FAR = 4.0  # times what the median is above the lowest: further above the median is out of the picture
+NAMED = 10  # rows from which phases have their names
 FEWEST_FOR_WAVES = 8  # columns between two lines of waves, or they are left out
 # from below to above where marks share a cell
 ORDER = ("discarded", "duplicate", "merged", "vetoed", "crashed", "retest", "kept")
@@ -91,17 +94,23 @@ def ground(series: Series, port: Viewport, cells: int, rows: int, glyphs: Glyphs
     labels = scale(up, height, floor)
     left = max(map(len, labels.values()), default=4) + 2
     frame = Drawing((), left, int(legend), cells - left, height, floor, across, up)
+    if named := phases.names(frame, series, port, glyphs) if rows >= NAMED else EMPTY:
+        frame = msgspec.structs.replace(frame, top=frame.top + 1, height=height - 1)
+        labels = scale(up, height - 1, floor)
     body = _body(frame, series, port, groups, labels, glyphs)
     head = (margins.legend(series, groups, port, cells, glyphs),) if legend else ()
+    head = (*head, named) if named else head
     return Ground(frame, head, tuple(body), has_readout=below)
 
 
 def _body(
     frame: Drawing, series: Series, port: Viewport, groups: Groups, labels: dict[int, str], glyphs: Glyphs
 ) -> list[Line]:
+    begins = phases.lines(frame, series, port, glyphs)
+    noise, *steps = stairs(frame, port, series.steps.get(main_type(series, port), ()), glyphs)
     layers = [
-        *_waves(frame, series, port, glyphs),
-        *stairs(frame, port, series.steps.get(main_type(series, port), ()), glyphs),
+        *([] if begins else _waves(frame, series, port, glyphs)),
+        *(noise, *begins, *steps),
         *_marks(frame, series, port, groups, glyphs),
     ]
     rows = plot(layers, frame.width, frame.height)

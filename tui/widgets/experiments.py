@@ -128,6 +128,7 @@ def row(state: State, experiment: Experiment, width: int, glyphs: Glyphs, *, is_
 
 
 class ExperimentTable(Table):
+    IS_ANSWERED = True  # `Selected` is: by the control room
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "sort", "Sort", show=False),
         Binding("O", "reverse", "Reverse", show=False),

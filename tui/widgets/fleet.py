@@ -113,11 +113,11 @@ def heading(moment: Moment, cells: int = 200) -> str:
 
 
 def occupancy(moment: Moment) -> float:
-    """Runs of ours, as a share of the GPUs that nobody else holds."""
+    """Runs of ours, as a share of the GPUs that work and that nobody else holds."""
     holders = moment.state.holders.values()
-    there, others, _, _ = vacancy(holders)
+    usable = vacancy(holders).usable
     ours = sum(min(holder.runs, holder.gpus) for holder in holders)
-    return ours / (there - others) if there > others else 0.0
+    return ours / usable if usable else 0.0
 
 
 def rows_for_cells(height: int) -> int:
@@ -191,14 +191,17 @@ def _look(block: Block, glyphs: Glyphs) -> tuple[str, str]:
         return glyphs.spark[min(7, round(block.ours / len(block.gpus) * 7))], "gpu-ours"
     if block.ours:
         return glyphs.gpu_ours, "gpu-ours"
-    return (glyphs.gpu_other, "gpu-other") if block.others * 2 > len(block.gpus) else (glyphs.gpu_free, "gpu-free")
+    if block.broken * 2 > len(block.gpus):
+        return glyphs.crashed, "error"
+    is_gone = (block.others + block.broken) * 2 > len(block.gpus)
+    return (glyphs.gpu_other, "gpu-other") if is_gone else (glyphs.gpu_free, "gpu-free")
 
 
 def _with_counts(moment: Moment, spans: Line, gpu_type: str, cells: int, glyphs: Glyphs) -> Line:
     holder = moment.state.holders[gpu_type]
     ours = min(holder.runs, holder.gpus)
-    others = min(holder.others, holder.gpus - ours)
-    rest = holder.gpus - ours - others
+    _, others, broken, queue, free = vacancy([holder])
+    limit = moment.state.max_gpus.get(gpu_type)
     there = f"{holder.gpus:,}"
     counts = [
         piece(
@@ -207,11 +210,14 @@ def _with_counts(moment: Moment, spans: Line, gpu_type: str, cells: int, glyphs:
     ]
     for weight, number, words, glyph, role in (
         (5, others, "others'", glyphs.gpu_other, "gpu-other"),
-        (4, rest, "free", glyphs.gpu_free, "gpu-free"),
+        (6, broken, "broken", glyphs.crashed, "error"),
+        (4, queue + free, "free", glyphs.gpu_free, "gpu-free"),
         (3, holder.queued, "queued", glyphs.queued, "run-queued"),
     ):
         if number:
             counts.append(piece(weight, line((f"{number:,} {words}", role)), line((f"{number:,}{glyph}", role)), EMPTY))
+    if limit is not None:
+        counts.append(piece(2, line((f"limit {limit:,}", "accent")), EMPTY))
     room = cells - width(spans) - 2
     end = arranged(counts, room, line(("  ", "")))
     return (*spans, ("  ", ""), *end) if width(end) <= room else spans
@@ -220,11 +226,15 @@ def _with_counts(moment: Moment, spans: Line, gpu_type: str, cells: int, glyphs:
 def _told(moment: Moment, block: Block, glyphs: Glyphs) -> Line:
     """The GPU under the cursor in words."""
     if len(block.gpus) > 1:
-        counts = f"{block.ours} ours, {block.others} others', {len(block.gpus) - block.ours - block.others} free"
+        free = len(block.gpus) - block.ours - block.others - block.broken
+        broken = f"{block.broken} broken, " if block.broken else ""
+        counts = f"{block.ours} ours, {block.others} others', {broken}{free} free"
         return line((f"{glyphs.cursor} {safe(block.gpus[0], 30)} and {len(block.gpus) - 1} more: ", "bold"), counts)
     name = (f"{glyphs.cursor} {safe(block.gpus[0], 30)}: ", "bold")
     if block.run is not None:
         return line(name, (str(block.run), "run-running"), (f" {_far(moment, block)}", ""))
+    if block.broken:
+        return line(name, (f"broken: {safe(block.held_by, 40) or 'nothing can start on it'}", "error"))
     if block.held_by:
         return line(name, (f"held by {safe(block.held_by, 40)}", "gpu-other"))
     return line(name, ("free", "gpu-free"))

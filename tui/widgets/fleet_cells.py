@@ -24,6 +24,7 @@ class Block(NamedTuple):
     gpus: tuple[GpuId, ...]
     ours: int  # of them, with a run of ours
     others: int  # held by others, without a run of ours
+    broken: int  # nothing can start on them, and nothing of ours runs there
     run: RunId | None  # the first of ours
     experiment: ExperimentId | None
     held_by: str
@@ -131,10 +132,13 @@ def _filled(state: State, plan: Plan, ours: dict[GpuId, RunId]) -> Layout:
 
 def _block(state: State, gpus: tuple[Gpu, ...], ours: dict[GpuId, RunId]) -> Block:
     runs = [ours[gpu.id] for gpu in gpus if gpu.id in ours]
-    held = [gpu.held_by for gpu in gpus if gpu.held_by and gpu.id not in ours]
+    without = [gpu for gpu in gpus if gpu.id not in ours]
+    broken = [gpu.held_by for gpu in without if gpu.broken]
+    held = [gpu.held_by for gpu in without if gpu.held_by and not gpu.broken]
     first = runs[0] if runs else None
     experiment = state.runs[first].experiment if first else None
-    return Block(tuple(gpu.id for gpu in gpus), len(runs), len(held), first, experiment, held[0] if held else "")
+    said = next(iter([*broken, *held]), "")
+    return Block(tuple(gpu.id for gpu in gpus), len(runs), len(held), len(broken), first, experiment, said)
 
 
 # --- the cursor -------------------------------------------------------------------------------------------------------

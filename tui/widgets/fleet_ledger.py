@@ -29,6 +29,7 @@ ROLES: dict[Column, str] = {
     "queue": "ledger-queue",
     "paused": "warning",
     "other users": "ledger-other",
+    "broken": "error",
     "idle": "ledger-idle",
 }
 LETTERS: dict[Column, str] = {  # where there are no colours to tell the columns apart
@@ -46,6 +47,7 @@ LETTERS: dict[Column, str] = {  # where there are no colours to tell the columns
     "queue": "Q",
     "paused": "P",
     "other users": "O",
+    "broken": "B",
     "idle": ".",
 }
 WORTH_A_WORD = 0.005  # of all
@@ -68,10 +70,11 @@ def spent(moment: Moment) -> dict[Column, float]:
 
 
 def occupancy(moment: Moment) -> float | None:
-    """The share of the GPU time, without what other users had, in which runs of ours held a GPU. None before any."""
+    """The share of the GPU time in which runs of ours held a GPU, without what was broken or others had; None before
+    any."""
     columns = spent(moment)
     ours = sum(seconds for name, seconds in columns.items() if name not in GROUPS["no run"])
-    whole = sum(columns.values()) - columns["other users"]
+    whole = sum(columns.values()) - columns["other users"] - columns["broken"]
     return ours / whole if whole > 0 else None
 
 

@@ -12,7 +12,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 
 from core.ids import ExperimentId
-from tui.messages import Opened, Selected
+from tui.messages import Marked, Opened, Selected
 from tui.moment import Moment
 from tui.paint import Line
 from tui.pane import Pane
@@ -36,6 +36,7 @@ class WavePane(Pane):
         Binding("home,g", "edge(-1)", "First", show=False),
         Binding("end,G", "edge(1)", "Last", show=False),
         Binding("enter", "open", "Open", show=False),
+        Binding("m", "mark", "Mark", show=False),
     ]
 
     def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
@@ -97,6 +98,11 @@ class WavePane(Pane):
     def action_edge(self, which: int) -> None:
         if (v := self._view()) is not None:
             self._select(wave_view.edge(v, which))
+
+    def action_mark(self) -> None:
+        """Or takes the mark away; `veto`, `promote` and `rerun` act on all that are marked."""
+        if self.moment.selected is not None:
+            self.post_message(Marked(self.moment.marked ^ {self.moment.selected}))
 
     def action_open(self) -> None:
         if self.moment.selected is not None:

@@ -40,6 +40,11 @@ def mark(item: Item, glyphs: Glyphs) -> tuple[str, str]:
     return (glyphs.plus_minus, "muted") if sigmas is not None and abs(sigmas) < NOISE else (" ", "")
 
 
+def marked(glyphs: Glyphs, *, is_marked: bool) -> tuple[str, str]:
+    """The cell before an experiment: those that are marked are what keys act on."""
+    return (glyphs.cursor, "accent bold") if is_marked else (" ", "")
+
+
 def sign_of(state: State, item: Item, glyphs: Glyphs) -> signs.Sign:
     if item.is_parent:
         return signs.Sign(glyphs.bullet, PARENT, "baseline")

@@ -5,9 +5,13 @@ Pure; knows no cursor but the experiment under it.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from statistics import fmean, pstdev
+from typing import NamedTuple
 
+from core.design import number
 from core.state import Experiment, State
 from tui import numbers, signs
 from tui.bars import bar
@@ -15,7 +19,7 @@ from tui.glyphs import Glyphs
 from tui.paint import Line, line
 from tui.remembered import Remembered
 from tui.safe import fit
-from tui.widgets.grid_cells import mark, role_of, sign_of
+from tui.widgets.grid_cells import mark, marked, role_of, sign_of
 from tui.widgets.pieces import cut
 from tui.widgets.wave_items import Item
 
@@ -24,15 +28,28 @@ ROOMY = 46  # cells from which the state has its word
 WIDE = 70  # cells from which val_bpb stands beside the difference
 WORD = 9
 
-Common = Mapping[tuple[str, str], int]
-_latest: Remembered[Counter[tuple[str, str]]] = Remembered()
+
+class Common(NamedTuple):
+    """Of the settings of a wave: how many experiments have each, and the mean and spread of each constant's values."""
+
+    counts: Mapping[tuple[str, str], int]
+    spread: Mapping[str, tuple[float, float]]
 
 
-def row(state: State, item: Item, cells: int, glyphs: Glyphs, common: Common, ground: str = "") -> Line:
-    """Exactly `cells` cells; `common`: how many of the wave have each setting; `ground`: the cursor's."""
+DIGITS = re.compile(r"\d+\.\d{4,}")  # more than tells settings apart
+_latest: Remembered[Common] = Remembered()
+
+
+def row(
+    state: State, item: Item, cells: int, glyphs: Glyphs, common: Common, ground: str = "", *, is_marked: bool = False
+) -> Line:
+    """Exactly `cells` cells; `common`: what the wave has in common; `ground`: the cursor's."""
     sign = sign_of(state, item, glyphs)
     word = fit(f" {sign.word}", WORD + 1) if cells >= ROOMY else ""
-    left = line((fit(str(item.id or ""), 5), "bold" if item.is_best else ""), (f" {sign.glyph}{word} ", sign.role))
+    name = fit(str(item.id or ""), 5)
+    left = line(
+        (name, "bold" if item.is_best else ""), marked(glyphs, is_marked=is_marked), (f"{sign.glyph}{word} ", sign.role)
+    )
     right = _result(state, item, cells, glyphs)
     if cells < NARROW:
         right = right[:-1]  # without the runs
@@ -45,8 +62,17 @@ def row(state: State, item: Item, cells: int, glyphs: Glyphs, common: Common, gr
 
 
 def common(items: tuple[Item, ...]) -> Common:
-    """How many of a wave's experiments have each setting."""
-    return _latest.get((items,), lambda: Counter(pair for item in items for pair in _settings(item)))
+    """What the experiments of a wave have in common."""
+    return _latest.get((items,), lambda: _common(items))
+
+
+def _common(items: tuple[Item, ...]) -> Common:
+    counts = Counter(pair for item in items for pair in _settings(item))
+    values: dict[str, list[float]] = {}
+    for (name, text), many in counts.items():
+        if (value := number(text)) is not None:
+            values.setdefault(name, []).extend([value] * many)
+    return Common(counts, {name: (fmean(each), pstdev(each)) for name, each in values.items()})
 
 
 def _settings(item: Item) -> Iterable[tuple[str, str]]:
@@ -54,11 +80,25 @@ def _settings(item: Item) -> Iterable[tuple[str, str]]:
 
 
 def changes(experiment: Experiment, shared: Common) -> str:
-    """What it changes, in little room: "DEPTH 12, MATRIX_LR 0.03", first what fewest others do; or its title."""
+    """What it changes, in little room: "DEPTH 12, MATRIX_LR 0.03", first what sets it apart; or its title.
+
+    That is what fewest others do, and of those the value that is furthest from the others'.
+    """
     settings = experiment.change.settings
     if not settings or experiment.change.edits:
         return experiment.title
-    return ", ".join(f"{name} {text}" for name, text in sorted(settings.items(), key=lambda pair: shared[pair]))
+    order = sorted(settings.items(), key=lambda pair: (shared.counts[pair], -_apart(shared, *pair)))
+    return ", ".join(f"{name} {DIGITS.sub(_rounded, text)}" for name, text in order)
+
+
+def _apart(shared: Common, name: str, text: str) -> float:
+    """Standard deviations between the value and the mean of those that the wave has; 0 for what is no number."""
+    value, (mean, sd) = number(text), shared.spread.get(name, (0.0, 0.0))
+    return abs(value - mean) / sd if value is not None and sd else 0.0
+
+
+def _rounded(digits: re.Match[str]) -> str:
+    return f"{float(digits[0]):.3g}"
 
 
 def _result(state: State, item: Item, cells: int, glyphs: Glyphs) -> Line:

@@ -5,6 +5,7 @@ Cells are as wide, and rows as high, as the pane allows. Pure; knows no cursor b
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from core.design import Factor
@@ -13,13 +14,13 @@ from core.state import State, Wave
 from tui.glyphs import Glyphs
 from tui.paint import EMPTY, Line, line
 from tui.safe import fit
-from tui.widgets.grid_cells import TERSE, sign_of, written
+from tui.widgets.grid_cells import TERSE, marked, sign_of, written
 from tui.widgets.pieces import cut
 from tui.widgets.wave_items import Item, factors, level_of
 
-LABEL = 14  # cells, at most, for the levels at the left
+LABEL = 14  # cells for the levels at the left; more only of a wide pane
 TINY = 2
-MOST = 18  # cells of a cell: more tells nothing more
+MOST = 18  # cells of a cell: more tells nothing more, but a longer level
 
 
 class Matrix(NamedTuple):
@@ -40,17 +41,22 @@ def matrix(wave: Wave, items: tuple[Item, ...], cells: int) -> Matrix:
         row, column = (level_of(each, item.cell.get(each.name, "")) for each in (down, across))
         if row is not None and column is not None:
             placed.setdefault((row, column), item)
-    return Matrix(down, across, placed, _label(down), _cell_width(down, across, cells))
+    return Matrix(down, across, placed, _label(down, cells), _cell_width(down, across, cells))
 
 
-def _label(down: Factor) -> int:
-    return min(LABEL, max(len(text) for text in (down.name, *down.levels)))
+def _label(down: Factor, cells: int) -> int:
+    """In full where the pane is wide."""
+    return min(max(LABEL, cells // 4), _longest(down.name, *down.levels))
+
+
+def _longest(*texts: str) -> int:
+    return max(map(len, texts))
 
 
 def _cell_width(down: Factor, across: Factor, cells: int) -> int:
     """As wide as reads well: numbers and stars, numbers, or glyphs alone."""
-    room = (cells - _label(down)) // len(across.levels) - 1
-    return min(room, MOST) if room >= TERSE else max(1, min(TINY, room))
+    room = (cells - _label(down, cells)) // len(across.levels) - 1
+    return min(room, max(MOST, _longest(*across.levels))) if room >= TERSE else max(1, min(TINY, room))
 
 
 def row_height(plan: Matrix, height: int) -> int:
@@ -70,12 +76,13 @@ def lines(
     under: ExperimentId | None,
     *,
     focused: bool,
+    chosen: Collection[ExperimentId] = (),
 ) -> list[Line]:
-    """Two lines of headings, then the rows from `top` on."""
+    """Two lines of headings, then the rows from `top` on. `chosen`: those that are marked."""
     tall = row_height(plan, height)
     made = [_across_name(plan), _across_levels(plan)]
     for row in range(top, len(plan.down.levels)):
-        made += _row(state, plan, row, tall, glyphs, under, focused)
+        made += _row(state, plan, row, tall, glyphs, under, focused, chosen)
     return [cut(each, cells) for each in made[:height]]
 
 
@@ -90,7 +97,14 @@ def _across_levels(plan: Matrix) -> Line:
 
 
 def _row(
-    state: State, plan: Matrix, row: int, tall: int, glyphs: Glyphs, under: ExperimentId | None, focused: bool
+    state: State,
+    plan: Matrix,
+    row: int,
+    tall: int,
+    glyphs: Glyphs,
+    under: ExperimentId | None,
+    focused: bool,
+    chosen: Collection[ExperimentId],
 ) -> list[Line]:
     ground = "cursor" if focused else "cursor-away"
     cells = [plan.cells.get((row, column), Item(None, {})) for column in range(len(plan.across.levels))]
@@ -98,7 +112,7 @@ def _row(
     second: list[tuple[str, str]] = [(" " * plan.label, "")]
     for item in cells:
         on = ground if under is not None and item.id == under else ""
-        first += [(" ", ""), *_on(written(state, item, plan.cell, glyphs), on)]
+        first += [marked(glyphs, is_marked=item.id in chosen), *_on(written(state, item, plan.cell, glyphs), on)]
         second += [(" ", ""), *_on(_below(state, item, plan.cell, glyphs), on)]
     return [tuple(first), *([tuple(second)] if tall > 1 else []), *([EMPTY] if tall > 2 else [])]
 

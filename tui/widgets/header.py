@@ -16,6 +16,7 @@ from tui.pane import Pane
 from tui.safe import line as safe
 from tui.widgets import condition, standing
 from tui.widgets.pieces import Piece, cut, piece, split
+from tui.widgets.watching import watching
 
 MARGIN = (" ", "")
 
@@ -33,7 +34,7 @@ def header(moment: Moment, cells: int, glyphs: Glyphs, keys: Chosen | None = Non
 
 
 def _first(moment: Moment, cells: int, glyphs: Glyphs, keys: Chosen) -> Line:
-    left = [*_simulated(moment), _workspace(moment), *condition.pieces(moment, glyphs, keys)]
+    left = [*_simulated(moment), _workspace(moment), *condition.pieces(moment, glyphs, keys), watching(moment.watchers)]
     return _whole(*split(left, _where(moment), cells - 2), cells)
 
 

@@ -6,7 +6,7 @@ of ten thousand cost a fraction of a millisecond. It knows no pane, no zoom and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 from statistics import fmean
 
@@ -46,6 +46,14 @@ class Step(msgspec.Struct, frozen=True):
     runs: int
 
 
+class Phase(msgspec.Struct, frozen=True):
+    """Of the research, as its researcher calls it. It begins with experiment `number`, `at` seconds of the session."""
+
+    name: str
+    number: int
+    at: float
+
+
 class Series(msgspec.Struct, frozen=True):
     """`types`: GPU types with results, the one with the most first. `until`: when the latest mark was made."""
 
@@ -54,6 +62,7 @@ class Series(msgspec.Struct, frozen=True):
     types: tuple[str, ...] = ()
     until: float = 0.0
     starts: tuple[int, ...] = ()  # the first experiment with a mark of every wave but the first
+    phases: tuple[Phase, ...] = ()
 
 
 class Collector:
@@ -114,6 +123,7 @@ class Collector:
             types=tuple(types),
             until=max((mark.at for mark in found), default=0.0),
             starts=tuple(mark.number for _, mark in boundaries(found)[1:]),
+            phases=tuple(phases_of(state)),
         )
 
 
@@ -145,6 +155,15 @@ def _mark(state: State, experiment: Experiment, runs: Sequence[Run], gpu_type: s
         runs=len(scores),
         wave=experiment.wave,
     )
+
+
+def phases_of(state: State) -> Iterator[Phase]:
+    """Where waves begin to be of another phase than those before; a wave that names none goes on with it."""
+    latest = ""
+    for wave in state.waves.values():
+        if wave.phase and wave.phase != latest and wave.experiments:
+            latest = wave.phase
+            yield Phase(latest, number_of(wave.experiments[0]), max(0.0, wave.planned_at - state.started_at))
 
 
 def number_of(name: ExperimentId) -> int:

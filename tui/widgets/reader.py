@@ -38,6 +38,7 @@ class Reader(ScrollView, can_focus=True):
         self._lines: list[Line] = []
         self._strips: dict[int, Strip] = {}
         self._width = 0
+        self._goes_to_end = False  # once what is new has been laid out
 
     def text(self, moment: Moment, width: int) -> list[Line]:
         """All lines, each at most `width` cells."""
@@ -56,14 +57,19 @@ class Reader(ScrollView, can_focus=True):
         fresh, before = self.text(moment, width), self._lines
         if fresh is before and width == self._width:
             return
-        at_end = self.FROM_END and self.scroll_offset.y >= len(before) - self.size.height
+        at_end = self.FROM_END and (self._goes_to_end or self.scroll_offset.y >= len(before) - self.size.height)
         self._lines, same = fresh, width == self._width
         self._width = width
         if len(fresh) != len(before):
             self.virtual_size = Size(width, len(fresh))
         self._repaint(before if same else [])
         if at_end:
-            self.call_after_refresh(self.scroll_end, animate=False, immediate=True)
+            self._goes_to_end = True
+            self.call_after_refresh(self._go_to_end)
+
+    def _go_to_end(self) -> None:
+        self._goes_to_end = False
+        self.scroll_end(animate=False, immediate=True)
 
     def _repaint(self, before: list[Line]) -> None:
         """Only lines that differ."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from core import views
 from core.ids import BASELINE
 from core.state import State
-from tui import numbers
+from tui import numbers, saying
 from tui.bars import bar
 from tui.glyphs import Glyphs
 from tui.moment import Moment
@@ -105,9 +105,9 @@ def _experiments(moment: Moment, glyphs: Glyphs) -> Piece:
 
 def _money(moment: Moment, glyphs: Glyphs) -> list[Piece]:
     spent, limit = views.spent_usd(moment.state, moment.now), moment.state.limits.max_usd
-    if spent is None:
+    if spent is None and not limit:
         return []
-    ceiling = numbers.usd(limit) if limit else ""
+    ceiling, spent = numbers.usd(limit) if limit else "", spent or 0.0
     return [piece(48, *_against(numbers.usd(spent), ceiling, spent / limit if limit else None, glyphs))]
 
 
@@ -134,20 +134,37 @@ def researcher(moment: Moment) -> Piece:
     return piece(35, line((who, "muted"), (said, role)), line((said, role)), EMPTY)
 
 
-def doing(moment: Moment) -> tuple[str, str]:
-    """What the researcher does now, and its role."""
+def doing(moment: Moment, most: int = REASON) -> tuple[str, str]:
+    """What the researcher does now, and its role; what it says itself in at most `most` cells."""
+    said, role = _doing(moment, most)
+    other = saying.stands_in(moment.state)
+    return other + said, "warning" if other else role
+
+
+def _doing(moment: Moment, most: int) -> tuple[str, str]:
     state = moment.state
     if state.gave_up:
-        return f"gave up: {safe(state.gave_up, REASON)}", "error"
+        return f"gave up: {safe(state.gave_up, most)}", "error"
     if state.asked is not None:
-        again = f", attempt {state.failures + 1}" if state.failures else ""
-        return f"thinking {numbers.duration(moment.now - state.asked.at)}{again}", "accent"
+        return _thinking(moment, most)
+    if wait := saying.waits(state, moment.now, most):
+        return wait, "accent"
     if state.failures:
-        return f"failed {numbers.count(state.failures, 'time')}: {safe(state.failure, REASON)}", "warning"
+        return f"failed {numbers.count(state.failures, 'time')}: {safe(state.failure, most)}", "warning"
     if held := views.held(state):
         return f"{held[0]} waits for approval", "warning"
     waiting = _queued.get((state.open, state.experiments), lambda: _waiting(state))
     return (f"next wave after {waiting:,} queued", "muted") if waiting else ("next wave soon", "muted")
+
+
+def _thinking(moment: Moment, most: int) -> tuple[str, str]:
+    state = moment.state
+    if retry := saying.retry(state, moment.now, most):
+        return retry, "warning"
+    spent = numbers.duration(moment.now - state.asked.at) if state.asked else ""
+    again = f", attempt {state.failures + 1}" if state.failures else ""
+    words = saying.words(state, most)
+    return f"thinking {spent}{again}{f': {words}' if words else ''}", "accent"
 
 
 def _waiting(state: State) -> int:

@@ -31,6 +31,8 @@ from tui.widgets.pieces import cut
 from tui.widgets.standing import doing
 
 CLOCK = 9  # cells of the time
+BEFORE = 36  # cells of the last line before what the researcher says itself
+SHORTEST = 24  # cells of that
 
 
 class Entry(NamedTuple):
@@ -118,6 +120,14 @@ class TickerPane(Pane):
             self.post_message(Selected(self._cursor.experiment))
 
 
+def is_worth_a_line(fact: ev.Fact) -> bool:
+    """Not what comes all the time: progress, and the words of a model, of which the last line tells the latest."""
+    return not isinstance(fact, _COMMON) and not (isinstance(fact, ev.ModelCalled) and not fact.error)
+
+
+_COMMON = (ev.RunProgressed, ev.ResearcherSaid, ev.Unknown)
+
+
 def entry(fact: ev.Fact, state: State) -> Entry | None:
     """None for facts that say nothing here."""
     text = sentence(fact, state)
@@ -142,6 +152,10 @@ def word_of(fact: ev.Fact) -> str:
         case ev.BaselineMoved():
             return "best"
         case ev.ExecutorLost() | ev.ResearchFailed() | ev.CommandRefused():
+            return "warning"
+        case ev.StandInAsked(stand_in=name) if name:
+            return "warning"
+        case ev.ToolUsed(error=error) | ev.ModelCalled(error=error) if error:
             return "warning"
         case ev.WavePlanned():
             return "wave"
@@ -168,7 +182,7 @@ def ticker(
     if not made and room:
         made = [line((_nothing(moment), "muted"))]
     gap = [line()] * (room - len(made))
-    return [*gap, *made, cut(_now(moment, glyphs, len(entries) - begin - len(shown)), cells)]
+    return [*gap, *made, cut(_now(moment, glyphs, len(entries) - begin - len(shown), cells), cells)]
 
 
 def _begin(count: int, room: int, cursor: int | None) -> int:
@@ -215,15 +229,17 @@ def _nothing(moment: Moment) -> str:
     return "Nothing new since this moment." if moment.state.seq else "Nothing has happened yet."
 
 
-def _now(moment: Moment, glyphs: Glyphs, newer: int) -> Line:
+def _now(moment: Moment, glyphs: Glyphs, newer: int, cells: int) -> Line:
     """What the researcher is doing, and how much is below what is shown."""
     more = (f"  {glyphs.down} {newer:,} newer", "accent") if newer > 0 else ("", "")
     if moment.mode == "finished" or (moment.mode == "playback" and moment.state.engine is None):
         return line((f"{glyphs.kept} no engine runs: the session is at rest", "muted"), more)
     if moment.mode in ("loading", "starting", "down"):
         return line(("", ""), more)
-    said, role = doing(moment)
-    return line((f"{glyphs.cursor} researcher: ", "muted"), (said, role), (_slots(moment), "muted"), more)
+    slots = _slots(moment)
+    room = cells - len(slots) - len(more[0]) - BEFORE
+    said, role = doing(moment, max(SHORTEST, room))
+    return line((f"{glyphs.cursor} researcher: ", "muted"), (said, role), (slots, "muted"), more)
 
 
 def _slots(moment: Moment) -> str:

@@ -21,11 +21,14 @@ from tui.widgets import grid_list, grid_matrix
 from tui.widgets.grid_cells import told
 from tui.widgets.pieces import cut
 from tui.widgets.wave_items import Item, factors, is_crossed, items
+from tui.widgets.wave_more import more
 
 if TYPE_CHECKING:
     from core.analysis import Analysis
 
 TALL = 12  # lines of the pane from which the reason has two, and the result a line
+ROOMY = 30  # lines from which the reason is told in full
+IN_FULL = 6  # lines
 SMALL = 8  # lines below which nothing stands under the body
 
 
@@ -108,6 +111,7 @@ def nothing(moment: Moment, cells: int) -> list[Line]:
 def grid(v: View) -> list[Line]:
     above, below, room = _frame(v)
     body = _body(v, room)
+    body += more(v.analysis, v.moment.experiment, v.cells, room - len(body), v.glyphs)
     return [*above, *body, *([EMPTY] * (room - len(body))), *below]
 
 
@@ -120,12 +124,18 @@ def _frame(v: View) -> tuple[list[Line], list[Line], int]:
 def _body(v: View, room: int) -> list[Line]:
     state, selected = v.moment.state, v.moment.selected
     if is_crossed(v.wave):
-        return grid_matrix.lines(state, _plan(v), v.cells, room, v.glyphs, v.top, selected, focused=v.focused)
+        chosen = v.moment.marked
+        return grid_matrix.lines(
+            state, _plan(v), v.cells, room, v.glyphs, v.top, selected, focused=v.focused, chosen=chosen
+        )
     if not v.items:
         return [line(("Its experiments are being checked…", "muted"))]
     ground, shared = "cursor" if v.focused else "cursor-away", grid_list.common(v.items)
     return [
-        grid_list.row(state, item, v.cells, v.glyphs, shared, ground if item.id == selected else "")
+        grid_list.row(
+            *(state, item, v.cells, v.glyphs, shared, ground if item.id == selected else ""),
+            is_marked=item.id in v.moment.marked,
+        )
         for item in v.items[v.top : v.top + room]
     ]
 
@@ -136,7 +146,8 @@ def _plan(v: View) -> grid_matrix.Matrix:
 
 def _above(v: View) -> list[Line]:
     """Why it was planned; and whether it waits for a person."""
-    made = [line((text, "muted")) for text in _reason(v.wave, v.cells, 2 if v.height >= TALL else 1)]
+    most = IN_FULL if v.height >= ROOMY else 2 if v.height >= TALL else 1
+    made = [line((text, "muted")) for text in _reason(v.wave, v.cells, most)]
     held = [_held(v)] if v.wave.held else []
     made += held
     if v.height >= TALL and made:

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 
 from core import events as ev
 from core.events import Evidence
+from core.ledger import held_s
+from core.money import experiment_usd
 from core.state import Experiment, Run, State
 from core.verdict import sigmas
 from tui.glyphs import UNICODE, Glyphs
 from tui.moment import Moment
-from tui.numbers import bpb, count, delta, duration
+from tui.numbers import bpb, count, delta, duration, usd
 from tui.paint import EMPTY, Line, line
 from tui.safe import fit, wrap
 from tui.safe import line as safe
@@ -33,6 +35,7 @@ def why_lines(moment: Moment, experiment: Experiment, width: int, glyphs: Glyphs
         *_section("Verdict", _verdict(state, experiment), width),
         *_change(experiment, width),
         *_runs(state, experiment, glyphs),
+        *_cost(moment, experiment, width),
         *_history(moment, experiment, width),
     ]
     return [cut(part, width) for part in parts]
@@ -95,9 +98,7 @@ def _standing(state: State, experiment: Experiment) -> str:
             waits = experiment.wave and experiment.wave in state.waves and state.waves[experiment.wave].held
             return f"No verdict yet: {name} waits for {'your approval (y)' if waits else 'a GPU'}."
         case "running" | "retest":
-            active = sum(run in state.active for run in experiment.runs)
-            more = f"{count(active, 'run')} on the way" if active else "its next run waits for a GPU"
-            return f"No verdict yet: {more}."
+            return f"No verdict yet: {_going_on(state, experiment)}."
         case "kept":
             if state.baseline == name:
                 return "It is the baseline now: what new ideas start from."
@@ -112,6 +113,15 @@ def _standing(state: State, experiment: Experiment) -> str:
             return f"It computes the same as {experiment.twin}; results count there."
         case "merged":
             return "It is part of a merge that became the baseline."
+
+
+def _going_on(state: State, experiment: Experiment) -> str:
+    """ "1 run on the way", or why what is to come next waits."""
+    active = [state.runs[run] for run in experiment.runs if run in state.active]
+    told = next((run.waiting for run in active if run.waiting is not None), None)
+    if told is not None and all(run.started_at is None for run in active):
+        return f"{told.run} waits: {safe(told.reason, 300)}"
+    return f"{count(len(active), 'run')} on the way" if active else "its next run waits for a GPU"
 
 
 def _weighed(evidence: Evidence) -> str:
@@ -149,6 +159,18 @@ def _runs(state: State, experiment: Experiment, glyphs: Glyphs) -> list[Line]:
     return [EMPTY, line((row(titles), "muted"), ("  val_bpb", "muted")), *rows]
 
 
+def _cost(moment: Moment, experiment: Experiment, cells: int) -> list[Line]:
+    """Of all its runs, where GPUs have prices."""
+    state, now = moment.state, moment.now
+    cost = experiment_usd(state, experiment, now)
+    if cost is None:
+        return []
+    held = [seconds for run in experiment.runs if (seconds := held_s(state, state.runs[run], now))]
+    said = f"{usd(cost)}: {count(len(held), 'run')} held a GPU for {duration(sum(held))} in all"
+    each = f", {usd(cost / len(held))} per run" if len(held) > 1 else ""
+    return [EMPTY, *_section("Cost", [said + each], cells)]
+
+
 def _cells(state: State, run: Run) -> tuple[str, ...]:
     ends = run.ended_at if run.ended_at is not None else state.at
     took = duration(ends - run.started_at) if run.started_at is not None else "–"
@@ -159,15 +181,19 @@ def _result(state: State, run: Run, glyphs: Glyphs) -> tuple[str, str]:
     if run.result is None:
         progress = state.progress.get(run.id)
         share = f" {100 * progress.fraction:.0f} %" if progress and progress.fraction is not None else ""
-        return (f"{glyphs.queued} queued", "run-queued") if run.started_at is None else (
-            f"{glyphs.running} running{share}", "run-running",
-        )  # fmt: skip
+        return _waits(run, glyphs) if run.started_at is None else (f"{glyphs.running} running{share}", "run-running")
     if run.result.outcome == "finished":
         return bpb(run.result.val_bpb), "bold"
     why = run.stopped or run.result.reason
     by = f" by {safe(run.stopped_by, 20)}" if run.stopped_by else ""
     role = "crashed" if run.result.outcome == "crashed" else "muted"
     return f"{run.result.outcome}{by}{f': {safe(why, 200)}' if why else ''}", role
+
+
+def _waits(run: Run, glyphs: Glyphs) -> tuple[str, str]:
+    told = run.waiting
+    why = f": {safe(told.reason, 300)}" if told else ""
+    return f"{glyphs.queued} queued{why}", "warning" if told and told.needs_a_person else "run-queued"
 
 
 def _history(moment: Moment, experiment: Experiment, width: int) -> list[Line]:

@@ -77,3 +77,10 @@ def test_it_fits_and_every_column_is_what_is_drawn_there(cells: int) -> None:
 def test_every_action_of_the_footer_is_in_the_table() -> None:
     shown = {each.action.id for each in placed(moment(CROSSED, selected="e6"), 400, {})}
     assert shown <= {action.id for action in ACTIONS}
+
+
+def test_the_engine_of_a_session_whose_file_is_gone_cannot_be_started() -> None:
+    assert "S start engine" in plain(footer(moment(CROSSED, mode="down"), 160))
+    gone = plain(footer(moment(CROSSED, mode="down", is_gone=True), 160))
+    assert "start engine" not in gone
+    assert "veto" not in gone

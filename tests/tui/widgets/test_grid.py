@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import msgspec
 import pytest
 from moments import assert_fits, hostile, moment, texts
+from rooms import Room
 from story import E0, Story
 from tapes import crossed, simulated
 
@@ -17,6 +19,7 @@ from core.ids import ExperimentId, WaveId
 from core.state import State
 from tui.glyphs import ASCII, UNICODE
 from tui.moment import Moment
+from tui.screens.ask import Confirm
 from tui.widgets.grid_cells import role_of
 from tui.widgets.wave_items import items
 from tui.widgets.wave_view import edge, grid, heading, moved, nothing, under, view
@@ -185,3 +188,69 @@ def _timed(shown: Moment) -> float:
     begun = time.perf_counter()
     drawn(shown, 84, 40)
     return time.perf_counter() - begun
+
+
+def test_marked_experiments_are_seen_in_the_matrix_and_in_the_table() -> None:
+    chosen = frozenset(map(ExperimentId, ("e4", "e7")))
+    lines = drawn(moment(CROSSED, marked=chosen))
+    assert row_of(lines, "4 ").startswith("4    ▸✓ −0.0114")
+    assert "▸▶  0 %" in row_of(lines, "8 ")
+    listed = moment(SIMULATED)
+    name = listed.state.waves[listed.wave].experiments[0]  # type: ignore[index]
+    assert f"{name} " in row_of(drawn(listed), name)
+    assert row_of(drawn(msgspec.structs.replace(listed, marked=frozenset({name}))), name)[5] == "▸"
+
+
+async def test_m_marks_in_the_wave_and_escape_takes_all_marks_away() -> None:
+    room = Room(crossed())
+    async with room.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        await pilot.press("m", "right", "m")
+        await pilot.pause()
+        assert len(room.moment.marked) == 2
+        await pilot.press("v")
+        await pilot.pause()
+        assert isinstance(room.screen, Confirm)
+        await pilot.press("n", "escape")
+        await pilot.pause()
+        assert room.moment.marked == frozenset()
+
+
+def test_a_row_begins_with_what_sets_its_experiment_apart() -> None:
+    story = Story(gpus=2)
+    same = {"DEPTH": "8", "WARMDOWN_RATIO": "0.5"}
+    story.wave(
+        {**same, "MATRIX_LR": "0.0401234", "TOTAL_BATCH_SIZE": "4096"},
+        {**same, "MATRIX_LR": "0.0402345", "TOTAL_BATCH_SIZE": "8192"},
+        {**same, "MATRIX_LR": "0.0403456", "TOTAL_BATCH_SIZE": "65536"},
+        {**same, "MATRIX_LR": "0.0900001", "TOTAL_BATCH_SIZE": "16384"},
+    )
+    lines = drawn(moment(story.state), cells=60)
+    assert "TOTAL_BATCH_SIZE 65536, MATRIX_LR" in row_of(lines, "e3")
+    assert "MATRIX_LR 0.09, TOTAL" in row_of(lines, "e4")
+
+
+def test_a_tall_pane_says_the_effects_the_change_and_the_reason_in_full() -> None:
+    analysis = wave_analysis(CROSSED, CROSSED.waves[WaveId("w1")])
+    shown = moment(CROSSED, selected=ExperimentId("e4"))
+    lines = drawn(shown, cells=80, height=44, analysis=analysis)
+    assert any(text.startswith("effect") and "95 % interval" in text for text in lines)
+    assert any(text.startswith("e4: ") for text in lines)
+    assert_fits(grid_of(shown, 80, 44, analysis), 80, 44)
+    assert not any(text.startswith("effect") for text in drawn(shown, cells=50, height=19, analysis=analysis))
+    assert_fits(grid_of(moment(hostile()), 80, 44, None), 80, 44)
+
+
+def grid_of(shown: Moment, cells: int, height: int, analysis: Any) -> list[Any]:
+    v = view(shown, cells, height, UNICODE, analysis=analysis)
+    assert v is not None
+    return grid(v)
+
+
+def test_levels_are_told_in_full_where_the_pane_is_wide() -> None:
+    long = ("(0.8, 0.9, 0.95, 0.98)", "(0.9, 0.95, 0.99, 0.999)")
+    story = Story(gpus=2, source="ADAM_BETAS = (0.9, 0.95)\nDEPTH = 3\n")
+    cells = [{"ADAM_BETAS": beta, "DEPTH": depth} for beta in long for depth in ("2", "4")]
+    story.wave(*cells, factors={"ADAM_BETAS": long, "DEPTH": ("2", "4")})
+    assert any(text.startswith(long[1]) for text in drawn(moment(story.state), cells=110))
+    assert any(text.startswith("(0.9, 0.95, 0…") for text in drawn(moment(story.state), cells=50))

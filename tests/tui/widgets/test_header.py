@@ -13,6 +13,7 @@ from tapes import crossed, simulated
 from core import events as ev
 from core.fold import fold
 from core.ids import GpuId
+from core.presence import Watcher
 from core.state import State
 from tui.glyphs import ASCII, UNICODE
 from tui.moment import Mode, Moment
@@ -136,6 +137,11 @@ def test_the_budget_shows_time_experiments_and_money_against_their_limits() -> N
     assert "of $50.00" in text
 
 
+def test_a_limit_of_money_stands_there_before_anything_was_spent() -> None:
+    lines = texts(header(moment(story(max_usd=5.0).state), 120, UNICODE))
+    assert "$0.00 of $5.00" in lines[1]
+
+
 def test_the_researcher_thinks_or_has_given_up() -> None:
     made = story().tell(ev.WaveAsked, slots=4)
     assert "thinking 34s" in said(moment(made.state, now=made.at + 34))
@@ -158,3 +164,14 @@ def test_at_eighty_columns_what_matters_most_is_there() -> None:
     text = said(moment(made.state), 80)
     for part in ("live", "cluster lost", "1 wave waits: y", "1.0031"):
         assert part in text
+
+
+def test_it_says_who_else_looks_and_who_of_them_may_act() -> None:
+    ada, cleo = Watcher("ada"), Watcher("cleo\x1b[2J", may_act=False)
+    alone = said(moment(CROSSED, watchers=(ada,)))
+    assert "watching" not in alone
+    text = said(moment(CROSSED, watchers=(ada, ada, cleo)))
+    assert "3 watching: ada ×2, cleo" in text
+    assert "(viewer)" in text
+    assert "\x1b" not in text
+    assert "watching: " not in said(moment(CROSSED, watchers=(ada, cleo)), cells=60), "what matters stays"

@@ -7,9 +7,10 @@ from hostile import TEXT, check, told
 from moments import moment
 from story import E0, Story
 
+from core import events as ev
 from core.commands import Promote, Veto
 from core.fold import fold
-from core.ids import ExperimentId
+from core.ids import ExperimentId, RunId
 from core.state import State
 from tui.paint import plain
 from tui.widgets.why import why_lines
@@ -65,3 +66,24 @@ def test_hostile_words_stay_lines_of_the_pane() -> None:
             lines = why_lines(moment(state), state.experiments[name], cells)
             check(lines, cells)
     assert len(TEXT) > 100_000
+
+
+def test_what_its_runs_cost_is_said_where_gpus_have_prices() -> None:
+    story = Story().score(E0, 1.0)
+    (name,) = story.wave({"DEPTH": "2"})
+    story.score(name, 2.0, 2.0)
+    assert "Cost" not in said(story.state, name)
+    story.tell(ev.PricesSet, gpu_usd_hour={"cpu": 3600.0})
+    assert "Cost      $20.00: 2 runs held a GPU for 20s in all, $10.00 per run" in said(story.state, name)
+
+
+def test_why_a_run_waits_is_said_until_it_starts() -> None:
+    story = Story().score(E0, 1.0)
+    (name,) = story.wave({"DEPTH": "2"})
+    story.tell(ev.RunRequested, run=RunId("e1-1"), experiment=name, gpu_type="cpu", seed=1)
+    story.tell(ev.RunWaiting, run=RunId("e1-1"), reason="no GPU is free on the 3 nodes")
+    text = said(story.state, name)
+    assert "No verdict yet: e1-1 waits: no GPU is free on the 3 nodes." in text
+    assert "queued: no GPU is free on the 3 nodes" in text
+    story.tell(ev.RunStarted, run=RunId("e1-1"), gpu=story.gpus[0].id)
+    assert "no GPU is free" not in said(story.state, name)
