@@ -121,7 +121,8 @@ class Recorded:
             )
         self._waves += 1
         wave = _wave(start, "optimizer", SECOND, WHY_SECOND)
-        return answer(text(SECOND_SAID), tool("note", {"text": NOTE}), tool("plan_wave", wave, "toolu_wave"))
+        notes = [tool("note", {"text": NOTE})] if self._waves == 2 else []
+        return answer(text(SECOND_SAID), *notes, tool("plan_wave", wave, "toolu_wave"))
 
 
 def _wave(start: str, phase: str, ideas: list[dict[str, Any]], why: str) -> dict[str, Any]:
