@@ -28,6 +28,7 @@ REQUEST_S = 30.0
 CONNECT_S = 5.0
 RETRY_S = 10.0  # between attempts to renew a token before it has expired
 SPARE = 32  # connections beside the logs that are followed: watches and requests
+CLOSING_S = 0.1
 NO_ANSWER = 0
 PATCH = "application/strategic-merge-patch+json"
 
@@ -78,8 +79,7 @@ class Connection:
         if self._api is not None:
             await self._api.close()
             self._api = None
-            for _ in range(3):  # connections are closed in the loop's next turns, and it may be about to end
-                await asyncio.sleep(0)
+            await asyncio.sleep(CLOSING_S)  # the server's goodbyes are still to come, and the loop may be about to end
 
     @property
     def namespace(self) -> str:

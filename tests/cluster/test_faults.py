@@ -14,6 +14,7 @@ import shlex
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,6 +24,7 @@ from expedition import IMAGE, STUB, Expedition, expedition
 from lab import Lab, Proxy
 
 from core import events as ev
+from core.tiers import tiers
 from k8s.client import ClusterError
 
 pytestmark = pytest.mark.slow
@@ -173,23 +175,37 @@ async def test_runs_whose_jobs_somebody_deletes_are_made_again(kubeconfig: str, 
         assert set(trip.lost()) == {"somebody else deleted its Job"}
 
 
-async def test_gpus_that_a_foreign_job_takes_are_left_to_it(kubeconfig: str, place: str, tmp_path: Path) -> None:
+def foreign(trip: Expedition, pods: int) -> dict[str, Any]:
+    """Somebody else's Job on the nodes of the plentiful type; the others are left to validate on."""
+    (screening,) = tiers(trip.state).screen
+    nodes = sorted({gpu.id.partition("/")[0] for gpu in trip.state.gpus if gpu.type == screening})
+    wanted = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": nodes}]}
     container = {
         "name": "c",
         "image": IMAGE,
         "command": ["sleep", "600"],
         "resources": {"limits": {"nvidia.com/gpu": 1}},
     }
-    pod = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]}
-    job = {"metadata": {"name": "foreign"}, "spec": {"parallelism": 6, "completions": 6, "template": {"spec": pod}}}
+    pod = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 0,
+        "containers": [container],
+        "affinity": {
+            "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [wanted]}}
+        },
+    }
+    spec = {"parallelism": pods, "completions": pods, "template": {"spec": pod}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "foreign"}, "spec": spec}
 
+
+async def test_gpus_that_a_foreign_job_takes_are_left_to_it(kubeconfig: str, place: str, tmp_path: Path) -> None:
     def theirs(trip: Expedition) -> int:
         return sum(gpu.held_by == place for gpu in trip.state.gpus)
 
     async with expedition(kubeconfig, place, tmp_path, train=SLOWER) as trip:
         trip.start("--max-experiments", "50")
         await trip.until(lambda: trip.count(ev.RunStarted) > 10)
-        await trip.ask("POST", trip.path("jobs"), body={"apiVersion": "batch/v1", "kind": "Job", **job})
+        await trip.ask("POST", trip.path("jobs"), body=foreign(trip, 6))
         await trip.until(lambda: theirs(trip) == 6)
         await trip.more(ev.RunEnded, 5)
         assert theirs(trip) == 6
