@@ -32,11 +32,17 @@ THEME = {"AUTORESEARCH_THEME": "night", "COLORTERM": "truecolor"}
 SENDS = ("-o", "SendEnv=AUTORESEARCH_THEME COLORTERM")
 
 
+APART_S = 0.4  # more than sixteen at the door at once are sent away
+
+
 class Crowd:
     """Windows that somebody looks at, without anybody drawing: their bytes are read, their questions answered."""
 
     def __init__(self, served: Served, count: int) -> None:
-        self.glasses = [window(served, "ada", draws=False) for _ in range(count)]
+        self.glasses = list[Glass]()
+        for _ in range(count):
+            self.glasses.append(window(served, "ada", draws=False))
+            time.sleep(APART_S)
         self._stopping = False
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
