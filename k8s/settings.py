@@ -6,14 +6,14 @@ and asks no cluster.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from core.errors import SettingsError
+from core.setting_tables import converted, rows_of
 
 # What a value must be. The description completes the sentence "kubernetes.namespace must be …".
 Text = Annotated[str, Meta(description="a text")]
@@ -121,31 +121,12 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
         return (*TOLERATED, *self.tolerations)
 
 
-class ClusterSetting(NamedTuple):
-    """One row of the table, as read from `ClusterSettings`."""
-
-    name: str
-    hint: Any
-    default: object
-    comment: str
-    expects: str  # completes "must be …"
-
-
-def _rows() -> Iterator[ClusterSetting]:
-    for field in msgspec.structs.fields(ClusterSettings):
-        _, *rest = get_args(field.type)
-        expects = next(part.description for part in rest if isinstance(part, Meta) and part.description)
-        default = {} if field.default is msgspec.NODEFAULT else field.default
-        yield ClusterSetting(field.name, field.type, default, rest[-1], expects)
-
-
-CLUSTER_SETTINGS = tuple(_rows())
-_BY_NAME = {row.name: row for row in CLUSTER_SETTINGS}
+CLUSTER_SETTINGS = rows_of(ClusterSettings)
 
 
 def checked(table: Mapping[str, Any], where: str = "autoresearch.toml") -> ClusterSettings:
     """The settings in a raw `[kubernetes]` table. Raises SettingsError, which names the value and what it must be."""
-    good = {name: _value(name, value, where) for name, value in table.items()}
+    good = {name: converted(CLUSTER_SETTINGS, "kubernetes", name, value, where) for name, value in table.items()}
     settings = msgspec.structs.replace(ClusterSettings(), **good)
     for volume in settings.volumes:
         if sum(map(bool, (volume.claim, volume.host_path, volume.config_map))) != 1:
@@ -153,17 +134,3 @@ def checked(table: Mapping[str, Any], where: str = "autoresearch.toml") -> Clust
                 f"{where}: the volume at {volume.mount} must have one of claim, host_path and config_map."
             )
     return settings
-
-
-def _value(name: str, value: object, where: str) -> object:
-    if name not in _BY_NAME:
-        near = difflib.get_close_matches(name.replace("-", "_"), _BY_NAME, n=1, cutoff=0.6)
-        hint = f"did you mean kubernetes.{near[0]}?" if near else f"the settings are {', '.join(_BY_NAME)}."
-        raise SettingsError(f"{where}: there is no setting 'kubernetes.{name}'; {hint}")
-    row = _BY_NAME[name]
-    try:
-        return msgspec.convert(value, row.hint)
-    except msgspec.ValidationError as error:
-        shown = str(value).lower() if isinstance(value, bool) else repr(value)
-        seen = "" if isinstance(value, dict) else f", not {shown[:80]}"
-        raise SettingsError(f"{where}: kubernetes.{name} must be {row.expects}{seen}.") from error

@@ -6,15 +6,15 @@ knows no key: keys are in the environment, where the client finds them.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from core.claude.prices import Price, price_of
 from core.errors import SettingsError
+from core.setting_tables import converted, rows_of, wrong
 
 # What a value must be. The description completes the sentence "claude.model must be …".
 Name = Annotated[str, Meta(min_length=1, description="a name")]
@@ -74,26 +74,7 @@ class ClaudeSettings(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(filter(None, (self.model, self.repair_model, self.fallback_model))))
 
 
-class ClaudeSetting(NamedTuple):
-    """One row of the table, as read from `ClaudeSettings`."""
-
-    name: str
-    hint: Any
-    default: object
-    comment: str
-    expects: str  # completes "must be …"
-
-
-def _rows() -> Iterator[ClaudeSetting]:
-    for field in msgspec.structs.fields(ClaudeSettings):
-        _, *rest = get_args(field.type)
-        expects = next(part.description for part in rest if isinstance(part, Meta) and part.description)
-        default = {} if field.default is msgspec.NODEFAULT else field.default
-        yield ClaudeSetting(field.name, field.type, default, rest[-1], expects)
-
-
-CLAUDE_SETTINGS = tuple(_rows())
-_BY_NAME = {row.name: row for row in CLAUDE_SETTINGS}
+CLAUDE_SETTINGS = rows_of(ClaudeSettings)
 _CAPS = ("max_usd", "max_usd_day", "max_usd_wave")
 
 
@@ -107,24 +88,13 @@ def checked(table: Mapping[str, Any], where: str = "autoresearch.toml") -> Claud
 
 
 def _value(name: str, value: object, where: str) -> object:
-    if name not in _BY_NAME:
-        near = difflib.get_close_matches(name.replace("-", "_"), _BY_NAME, n=1, cutoff=0.6)
-        hint = f"did you mean claude.{near[0]}?" if near else f"the settings are {', '.join(_BY_NAME)}."
-        secret = " A key belongs in the environment, as ANTHROPIC_API_KEY." if "key" in name else ""
-        raise SettingsError(f"{where}: there is no setting 'claude.{name}'; {hint}{secret}")
-    row = _BY_NAME[name]
+    if name not in CLAUDE_SETTINGS and "key" in name:
+        raise SettingsError(
+            f"{where}: there is no setting 'claude.{name}'; a key belongs in the environment, as ANTHROPIC_API_KEY."
+        )
     if name in _CAPS and value == "none":
         return None
-    try:
-        good: object = msgspec.convert(value, row.hint)
-    except msgspec.ValidationError as error:
-        raise _wrong(row, value, where) from error
+    good = converted(CLAUDE_SETTINGS, "claude", name, value, where)
     if name in _CAPS and not (isinstance(good, float) and 0 < good < float("inf")):
-        raise _wrong(row, value, where)
+        raise wrong(CLAUDE_SETTINGS[name], "claude", value, where)
     return good
-
-
-def _wrong(row: ClaudeSetting, value: object, where: str) -> SettingsError:
-    shown = str(value).lower() if isinstance(value, bool) else repr(value)
-    seen = "" if isinstance(value, dict) else f", not {shown[:80]}"
-    return SettingsError(f"{where}: claude.{row.name} must be {row.expects}{seen}.")

@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_args
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from core.errors import SettingsError
+from core.setting_tables import converted, rows_of
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,39}", re.ASCII)
 Text = Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00-\x1f]*$", description="a text")]
@@ -76,27 +76,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(str(path) for path in paths if path.is_file())
 
 
-class HostSetting(NamedTuple):
-    """One row of the table, as read from `HostSettings`."""
-
-    name: str
-    hint: Any
-    comment: str
-    expects: str  # completes "must be …"
-
-
-def _rows() -> list[HostSetting]:
-    rows = []
-    for field in msgspec.structs.fields(HostSettings):
-        if field.name != "name":
-            _, *rest = get_args(field.type)
-            expects = next(part.description for part in rest if isinstance(part, Meta) and part.description)
-            rows.append(HostSetting(field.name, field.type, rest[-1], expects))
-    return rows
-
-
-HOST_SETTINGS = tuple(_rows())
-_BY_NAME = {row.name: row for row in HOST_SETTINGS}
+HOST_SETTINGS = rows_of(HostSettings, without="name")
 _EXAMPLE = '[hosts.box1] with address = "gpu1.lab"'
 
 
@@ -112,7 +92,7 @@ def _host(name: str, body: object, where: str) -> HostSettings:
         raise SettingsError(f"{where}: {name[:60]!r} cannot name a host; use letters, digits, dots and dashes.")
     if not isinstance(body, Mapping):
         raise SettingsError(f"{where}: hosts.{name} must be a table; write {_EXAMPLE}.")
-    good = {field: _value(name, field, value, where) for field, value in body.items()}
+    good = {field: converted(HOST_SETTINGS, f"hosts.{name}", field, value, where) for field, value in body.items()}
     host: HostSettings = msgspec.structs.replace(HostSettings(name=name), **good)
     if not host.address:
         raise SettingsError(f"{where}: hosts.{name} has no address; write {_EXAMPLE}.")
@@ -121,17 +101,3 @@ def _host(name: str, body: object, where: str) -> HostSettings:
     if reserved := {"job-name", "chdir", "output", "export", "array"} & host.slurm.keys():
         raise SettingsError(f"{where}: hosts.{name}.slurm must leave out {min(reserved)}, which is ours to say.")
     return host
-
-
-def _value(host: str, name: str, value: object, where: str) -> object:
-    if name not in _BY_NAME:
-        near = difflib.get_close_matches(name.replace("-", "_"), _BY_NAME, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(_BY_NAME)}."
-        raise SettingsError(f"{where}: there is no setting 'hosts.{host}.{name}'; {hint}")
-    row = _BY_NAME[name]
-    try:
-        return msgspec.convert(value, row.hint)
-    except msgspec.ValidationError as error:
-        shown = str(value).lower() if isinstance(value, bool) else repr(value)
-        seen = "" if isinstance(value, dict) else f", not {shown[:80]}"  # variables may be secrets
-        raise SettingsError(f"{where}: hosts.{host}.{name} must be {row.expects}{seen}.") from error

@@ -17,7 +17,7 @@ def test_an_empty_table_is_all_defaults() -> None:
 
 
 def test_every_default_is_what_its_own_setting_allows() -> None:
-    for row in CLUSTER_SETTINGS:
+    for row in CLUSTER_SETTINGS.values():
         msgspec.convert(msgspec.to_builtins(row.default), row.hint)
         assert row.comment
         assert row.expects

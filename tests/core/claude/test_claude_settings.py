@@ -15,7 +15,7 @@ def test_an_empty_table_is_the_defaults() -> None:
 
 
 def test_every_setting_has_a_comment_and_says_what_it_expects() -> None:
-    assert all(row.comment and row.expects for row in CLAUDE_SETTINGS)
+    assert all(row.comment and row.expects for row in CLAUDE_SETTINGS.values())
 
 
 def test_a_cap_may_be_lifted() -> None:

@@ -29,7 +29,7 @@ WRONG = {
     "'box 1' cannot name a host": {"box 1": LAB},
     "hosts.box1 must be a table": {"box1": "gpu1.lab"},
     "hosts.box1 has no address": {"box1": {}},
-    "no setting 'hosts.box1.adress'; did you mean address?": {"box1": {"adress": "gpu1.lab"}},
+    "no setting 'hosts.box1.adress'; did you mean hosts.box1.address?": {"box1": {"adress": "gpu1.lab"}},
     "hosts.box1.port must be a whole number from 1 to 65535, not 0.": {"box1": {**LAB, "port": 0}},
     "hosts.box1.address must be a name or an address": {"box1": {"address": "-oProxyCommand=id"}},
     "hosts.box1.gpus must be a GPU type and how many": {"box1": {**LAB, "gpus": "H100"}},
