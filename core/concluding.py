@@ -98,7 +98,9 @@ def rebased(s: Draft, fact: ev.ExperimentRebased) -> None:
     if experiment is None or fact.on not in s.sources:
         return
     if experiment.runs:  # they stay what they are only if its train.py does; what it passed was against another
-        if fact.digest == experiment.digest and experiment.is_open:
+        if fact.digest == experiment.digest and experiment.is_open and experiment.parent == fact.on:
+            s.own("experiments")[fact.experiment] = _replace(experiment, alone=True)  # what it passed still stands
+        elif fact.digest == experiment.digest and experiment.is_open:
             judged = _replace(experiment, parent=fact.on, rebased=fact.on, screening=None)
             s.own("experiments")[fact.experiment] = judged
         return
@@ -109,6 +111,14 @@ def rebased(s: Draft, fact: ev.ExperimentRebased) -> None:
 
 
 # --- duplicates and baselines -----------------------------------------------------------------------------------------
+
+
+def count(s: Draft, name: ExperimentId) -> None:
+    """One more run says something about it, and about its twin."""
+    experiment = s.experiments.get(name)
+    for each in (name, experiment.twin if experiment else None):
+        if each is not None and (found := s.experiments.get(each)) is not None:
+            s.own("experiments")[each] = _replace(found, ended=found.ended + 1)
 
 
 def duplicate(s: Draft, fact: ev.DuplicateFound) -> None:
@@ -123,6 +133,7 @@ def duplicate(s: Draft, fact: ev.DuplicateFound) -> None:
         if name == fact.experiment:
             del s.own("scores")[name, gpu_type]
             s.own("scores")[fact.twin, gpu_type] = (*s.scores.get((fact.twin, gpu_type), ()), *scores)
+    count(s, fact.twin)
 
 
 def baseline_moved(s: Draft, fact: ev.BaselineMoved) -> None:

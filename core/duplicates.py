@@ -10,14 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.ids import ExperimentId, number
+from core.known import Known
 from core.state import Experiment, Run, State
 from core.verdict import counts
 
 LATE = 0.1  # of its budget: a duplicate that is further is left to finish, and counts as a replicate
 
 
-def duplicates(state: State) -> Iterator[tuple[ExperimentId, ExperimentId, str]]:
+Found = tuple[ExperimentId, ExperimentId, str]
+
+
+def duplicates(state: State) -> tuple[Found, ...]:
     """Open experiments whose first run repeats an earlier experiment: their names, their twins', and why."""
+    parts = (state.open, state.experiments, state.fingerprints)
+    return _latest("", parts, lambda: tuple(_duplicates(state)))
+
+
+_latest = Known[tuple[Found, ...]](1)
+
+
+def _duplicates(state: State) -> Iterator[Found]:
     for experiment in (state.experiments[name] for name in state.open):
         runs = [run for run in experiment.runs if counts(state, run)]
         if len(runs) == 1 and (run := state.runs[runs[0]]).fingerprint:

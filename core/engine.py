@@ -38,6 +38,7 @@ from core.views import source_of
 from core.workspace import Workspace
 
 COMMAND_POLL_S = 0.025
+MOST_ROUNDS = 1000  # of planning without any news; a few are usual
 BEAT_S = 1.0
 QUICK_S = 0.005  # a plan that takes longer is made less often
 LOOK_EVERY_S = 15.0  # while runs progress and nothing else happens
@@ -171,7 +172,12 @@ class Engine:
 
     def _act(self) -> None:
         """Plans and carries out until nothing more is to be recorded."""
+        rounds = 0
         while self._stopped is None:
+            rounds += 1
+            if rounds > MOST_ROUNDS:  # rather than filling the disk
+                self._finish("a mistake of this program: its plan goes in circles; what is recorded is kept", 1)
+                return
             self._looked_at = self._now()
             moves = policy.plan(self.state, self._invocation.rules, self._looked_at)
             self._request([move for move in moves if isinstance(move, policy.Launch)])

@@ -90,6 +90,7 @@ class SessionStarted(Event, frozen=True):
     seed: int
     version: str  # of this program
     simulated: bool = False
+    surface: str = ""  # of the simulator; "" where that was not told
 
 
 class EngineStarted(Event, frozen=True):

@@ -124,7 +124,8 @@ def _apply(s: Draft, fact: ev.Fact) -> None:
 
 def _session_started(s: Draft, fact: ev.SessionStarted) -> None:
     s.session, s.branch, s.commit, s.started_at = fact.session, fact.branch, fact.commit, fact.at
-    s.prepare_digest, s.seed, s.simulated = fact.prepare_digest, fact.seed, fact.simulated
+    s.prepare_digest, s.seed = fact.prepare_digest, fact.seed
+    s.simulated, s.surface = fact.simulated, fact.surface
     s.baseline, s.lineage = BASELINE, (BASELINE,)
     s.own("sources")[BASELINE] = fact.source
     s.own("digests")[digest(fact.source)] = BASELINE
@@ -255,9 +256,9 @@ def _run_reported(s: Draft, fact: ev.RunReported) -> None:
     if run is None or not fact.fingerprint:
         return
     s.own("runs")[fact.run] = _replace(run, fingerprint=fact.fingerprint, exact=fact.exact)
-    known = s.fingerprints.get(fact.fingerprint, ())
+    known = s.own("fingerprints").get(fact.fingerprint, ())  # another object: something was reported
     if run.experiment not in known:
-        s.own("fingerprints")[fact.fingerprint] = (*known, run.experiment)
+        s.fingerprints[fact.fingerprint] = (*known, run.experiment)
 
 
 def _run_ended(s: Draft, fact: ev.RunEnded) -> None:
@@ -272,6 +273,7 @@ def _run_ended(s: Draft, fact: ev.RunEnded) -> None:
     spent_s = booking.ended(s, run, fact)
     s.own("runs")[fact.run] = _replace(run, ended_at=fact.at, result=fact, curve=curve, spent_s=spent_s)
     s.ended += 1
+    concluding.count(s, run.experiment)
     if fact.outcome == "finished" and fact.val_bpb is not None and 0 < fact.val_bpb < MAX_BPB:
         _score(s, run, fact.val_bpb, fact.at)
         s.corpus = s.corpus or fact.corpus

@@ -35,20 +35,6 @@ class Known(Generic[Answer]):
         self._told.clear()
 
 
-class Grounded(Generic[Answer]):
-    """As `Known`, for answers that also follow from common `grounds`: with others, all are forgotten."""
-
-    def __init__(self, most: int) -> None:
-        self._known = Known[Answer](most)
-        self._grounds: Parts = ()
-
-    def __call__(self, grounds: Parts, key: Hashable, parts: Parts, ask: Callable[[], Answer]) -> Answer:
-        if self._grounds is not grounds and not is_same(self._grounds, grounds):
-            self._known.forget()
-        self._grounds = grounds
-        return self._known(key, parts, ask)
-
-
 def is_same(some: Parts, others: Parts) -> bool:
     return len(some) == len(others) and all(map(_same, some, others))
 

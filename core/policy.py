@@ -16,7 +16,8 @@ from core.duplicates import LATE, duplicates
 from core.events import Evidence, FinalVerdict
 from core.hopeless import hopeless
 from core.ids import ExperimentId, RunId
-from core.judging import judge
+from core.judging import grounds, judge
+from core.known import Known
 from core.merging import mergeable, rebasable
 from core.placement import Launch as Launch
 from core.placement import launches
@@ -26,9 +27,11 @@ from core.state import Experiment, State
 from core.tiers import MAX_FAILED, is_stuck, tiers
 from core.verdict import (
     Final,
+    Judgement,
     Passed,
     Retest,
     Rules,
+    Wait,
     measured_on,
 )
 from core.views import elapsed, proposed, queued, remaining, spent_usd
@@ -139,6 +142,18 @@ def _recorded_first(state: State, rules: Rules) -> tuple[list[Move], Retests]:
     found: list[Move] = [Duplicate(*each) for each in duplicates(state)]
     if rules.early_stop:
         found += [StopRun(run, reason) for run, reason in hopeless(state)]
+    if found:
+        return found, []
+    parts = (state.open, state.experiments, state.reruns, state.uncommitted, state.waves, state.scores)
+    return _latest("", (*parts, grounds(state, rules)), lambda: _settled(state, rules))
+
+
+_latest = Known[tuple[list[Move], Retests]](1)
+
+
+def _settled(state: State, rules: Rules) -> tuple[list[Move], Retests]:
+    """What follows from results alone."""
+    found: list[Move] = []
     if not state.uncommitted:
         found += [Rebase(name) for name in rebasable(state)]
         found += [Merge(names) for names in [mergeable(state)] if names]
@@ -225,8 +240,8 @@ def _judgements(state: State, rules: Rules) -> tuple[list[Move], Retests]:
     kept: list[tuple[Final, Experiment]] = []
     passed: Passes = []
     retests: Retests = []
-    for experiment in [state.experiments[name] for name in state.open if name not in state.reruns]:
-        match judge(state, experiment, rules):
+    for judgement, experiment in _judged(state, rules):
+        match judgement:
             case Final(verdict="kept") as final:
                 kept.append((final, experiment))
             case Final(verdict, reason, evidence):
@@ -248,6 +263,14 @@ def _judgements(state: State, rules: Rules) -> tuple[list[Move], Retests]:
         if experiment.status != "retest" or _basis(experiment.evidence) != _basis(retest.evidence)
     ]
     return moves, retests
+
+
+def _judged(state: State, rules: Rules) -> Iterator[tuple[Judgement, Experiment]]:
+    """Of all open experiments that no operator wants to see again, without those of which there is nothing to say."""
+    for experiment in [state.experiments[name] for name in state.open if name not in state.reruns]:
+        judgement = judge(state, experiment, rules)
+        if not isinstance(judgement, Wait):
+            yield judgement, experiment
 
 
 def _basis(evidence: Evidence | None) -> tuple[str, int] | None:

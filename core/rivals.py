@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from core.events import Evidence
-from core.judging import standing
+from core.judging import grounds, standing
 from core.known import Known
 from core.merging import is_free
 from core.state import Experiment, State
@@ -36,7 +36,7 @@ class Lead(msgspec.Struct, frozen=True):
 
 def lead(state: State, rules: Rules) -> Lead | None:
     """None while no open cell of a design has been measured beside the baseline."""
-    return _leads("", (state, rules), lambda: _best(state, rules))
+    return _leads("", (state.open, state.experiments, grounds(state, rules)), lambda: _best(state, rules))
 
 
 _leads = Known[Lead | None](1)

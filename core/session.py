@@ -74,7 +74,7 @@ async def research(
         log = Log(file, is_durable=not simulated.is_simulated(settings))
         state = fold(State(), await log.open())
         try:
-            simulated.check(state, settings, file)
+            settings = simulated.going_on(state, loaded, file)
             workspace.check_prepare(state.prepare_digest or workspace.prepare_digest())
             clock = simulated.clock_for(settings, state)
             session = state.session or new_session(clock)
@@ -168,6 +168,7 @@ def _opening(
         seed=settings.seed,
         version=version,
         simulated=imagined,
+        surface=settings.surface if imagined else "",
     )
 
 

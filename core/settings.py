@@ -28,6 +28,7 @@ TRAINERS_OWN = frozenset(
     {"DATA", "DEVICE", "MAX_STEPS", "TIME_BUDGET", "SEED"}
 )  # AUTORESEARCH_<these> are read by the trainer
 WINDOWS_OWN = frozenset({"THEME", "ASCII"})  # and these by the control room
+PERSONAL = frozenset({"theme", "ascii", "reduced_motion", "vim", "keys"})  # in a person's own config.toml
 
 # What a value must be. The description completes the sentence "slots must be …".
 Name = Annotated[str, Meta(min_length=1, description="a name")]
@@ -284,6 +285,11 @@ def _known(name: str, where: str) -> Setting:
     try:
         return _BY_NAME[name]
     except KeyError:
+        if name in PERSONAL:
+            raise SettingsError(
+                f"{where}: {name} is a preference, not a setting of a workspace; "
+                "it belongs in your own ~/.config/autoresearch-tui/config.toml."
+            ) from None
         near = _nearest(name, _BY_NAME) or f"; the settings are {', '.join(_BY_NAME)}."
         raise SettingsError(f"{where}: there is no setting {name!r}{near}") from None
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import msgspec
+
 from core.clock import Clock, ScaledClock, SystemClock
 from core.errors import SettingsError, UsageError
 from core.executor import Executor
 from core.ids import BASELINE
 from core.knobs import Value, find
 from core.researcher import Researcher
-from core.settings import Settings
+from core.settings import Loaded, Settings
 from core.state import State
 from core.virtual import running_clock
 from core.workspace import Workspace
@@ -33,14 +35,23 @@ def needs_virtual_time(settings: Settings) -> bool:
     return is_simulated(settings) and settings.speed == AS_FAST_AS_IT_COMPUTES
 
 
-def check(state: State, settings: Settings, file: Path) -> None:
-    """Raises UsageError for a real executor on a simulated session, and the reverse."""
-    if not state.session or state.simulated == is_simulated(settings):
-        return
+def going_on(state: State, loaded: Loaded, file: Path) -> Settings:
+    """The settings, with the surface that the session began on: its truth does not change.
+
+    Raises UsageError for a real executor on a simulated session, the reverse, and another surface.
+    """
+    settings = loaded.settings
+    if not state.session or not (state.simulated or is_simulated(settings)):
+        return settings
     away = f"use another workspace, or move {file} away to begin a new session here"
-    if state.simulated:
+    if not state.simulated:
+        raise UsageError(f"This session is real and cannot be simulated further: {away}.")
+    if not is_simulated(settings):
         raise UsageError(f"This session is simulated: go on with --executor {EXECUTOR}, or {away}.")
-    raise UsageError(f"This session is real and cannot be simulated further: {away}.")
+    began = state.surface or settings.surface
+    if loaded.origins["surface"] != "default" and settings.surface != began:
+        raise UsageError(f"This session is simulated on the surface {began}: go on without --surface, or {away}.")
+    return msgspec.structs.replace(settings, surface=began)
 
 
 def clock_for(settings: Settings, state: State) -> Clock:

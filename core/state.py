@@ -79,12 +79,13 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""  # of the verdict or veto
     evidence: Evidence | None = None
     runs: tuple[RunId, ...] = ()
+    ended: int = 0  # of its runs, and of those of its duplicates: another number, another object
     promoted: bool = False
     lines: int = 0  # of code, more than the parent
     screening: Evidence | None = None  # on which it passed the screening tier
     rebased: ExperimentId | None = None  # the baseline for which that was tried last
     of: tuple[ExperimentId, ...] = ()  # a merge: the experiments that it puts together
-    alone: bool = False  # the merge that it was part of did not hold: it is tried alone
+    alone: bool = False  # it clashes with others, or the merge that it was part of did not hold: it is tried alone
     twin: ExperimentId | None = None  # of a duplicate: the experiment that it repeats
     wanted: int = 1  # finished runs before a verdict; more after an operator asked for another look
     cut: tuple[RunId, ...] = ()  # of a vetoed one: the runs that were going on
@@ -183,6 +184,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     prepare_digest: str = ""
     seed: int = 0
     simulated: bool = False
+    surface: str = ""  # of a simulated session: how constants decide val_bpb; "" if that was not told
     corpus: str = ""  # as reported by the first finished run
 
     engine: EngineStarted | None = None  # None: no engine has the session, as far as the facts say

@@ -245,7 +245,7 @@ def _evidence(state: State, sides: _Sides, rules: Rules) -> Evidence:
     experiment, levels = sides.experiment, tiers(state)
     wave = state.waves.get(experiment.wave) if experiment.wave else None
     runs = (*experiment.runs, *state.experiments[sides.against].runs)
-    where = (levels.screen, levels.validate, agreement(state), state.spread.get(sides.gpu_type))
+    where = (levels.screen, levels.validate, _is_poor(state), state.spread.get(sides.gpu_type))
     parts = (*sides, wave, rules, *where, *(state.runs[run].result for run in runs))
     return _weighed((experiment.id, sides.gpu_type), parts, lambda: _compared(state, sides, rules, levels))
 
@@ -287,9 +287,14 @@ def _log_needed(state: State, experiment: Experiment, gpu_type: str, rules: Rule
     if experiment.screening is not None:
         return max(level - experiment.screening.log_evidence, -math.log(VALIDATED))
     if levels.are_two and gpu_type not in levels.validate:
-        both = agreement(state)
-        return level - math.log(WIDER) if both is not None and both.is_poor else level
+        return level - math.log(WIDER) if _is_poor(state) else level
     return level
+
+
+def _is_poor(state: State) -> bool:
+    """Whether the tiers order experiments differently."""
+    both = agreement(state)
+    return both is not None and both.is_poor
 
 
 def _memory_gb(state: State, name: ExperimentId, gpu_type: str) -> float:

@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 
 from core.ids import BASELINE, ExperimentId, WaveId
+from core.known import Known
 from core.ledger import capacity, ledger
 from core.money import spent_usd as spent_usd
 from core.patch import apply
 from core.results import Row
 from core.state import Experiment, State
-from core.tiers import MIN_RUNS, agreement
+from core.tiers import MIN_RUNS, agreement, tiers
 from core.verdict import Noise, fresh, measured_on, noise, student_t
 
 STATUS_VERSION = 2
@@ -52,6 +53,15 @@ def remaining(state: State) -> int | None:
 
 def queued(state: State) -> tuple[ExperimentId, ...]:
     """Experiments that wait for a first run on the present GPUs, in the order they will get it."""
+    levels = tiers(state)
+    parts = (state.open, state.experiments, levels.screen, levels.validate)
+    return _queues("", parts, lambda: _queued(state))
+
+
+_queues = Known[tuple[ExperimentId, ...]](1)
+
+
+def _queued(state: State) -> tuple[ExperimentId, ...]:
     waiting = [name for name in state.open if not measured_on(state, name)]
     return tuple(sorted(waiting, key=lambda name: not state.experiments[name].promoted))
 

@@ -108,8 +108,10 @@ def rebased(state: State, name: ExperimentId, at: float) -> Iterator[ev.Known]:
 
 
 def _the_same(state: State, name: ExperimentId, at: float) -> ev.ExperimentRebased:
-    """It undoes all that the new baseline changed, so that its train.py and its runs stay what they are."""
-    reason = f"its train.py is the same on top of {state.baseline}"
+    """Its train.py and its runs stay what they are: it undoes all that the new baseline changed, or was made for it."""
+    is_there = state.experiments[name].parent == state.baseline
+    same = f"its train.py is the same on top of {state.baseline}"
+    reason = "it clashes with what else has passed, so it is tried alone" if is_there else same
     digest = state.experiments[name].digest
     return ev.ExperimentRebased(at=at, experiment=name, on=state.baseline, digest=digest, reason=reason)
 

@@ -26,6 +26,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 import bench_window as window
 import campaign
 import expedition
+import played_cluster
 import psutil
 import stub
 
@@ -99,7 +100,7 @@ def scale(folder: Path, seconds: float) -> Iterator[Row]:
     moments: Moments = {}
     with played(moments) as port:
         workspace = stub.make_stub(folder / "work", train=campaign.UPSTREAM)
-        (folder / "kubeconfig").write_text(KUBECONFIG.replace("PORT", str(port)))
+        (folder / "kubeconfig").write_text(played_cluster.kubeconfig(port))
         expedition.prepared(workspace, str(folder / "kubeconfig"), "default")
         most = ",".join(f"{kind}:{count}" for kind, count in JOBS.items())
         arguments = ("--no-ui", "--executor", "kubernetes", "--researcher", "random", "--max-gpus", most)
@@ -149,16 +150,6 @@ def window_rows(workspace: Path, seconds: float) -> Iterator[Row]:
             window.percentiles(window.keys(glass, moves, window.selected_row)),
             ("p50 ≤ 25, p99 ≤ 60 ms"),
         )
-
-
-KUBECONFIG = """\
-apiVersion: v1
-kind: Config
-clusters: [{name: played, cluster: {server: "http://127.0.0.1:PORT"}}]
-users: [{name: nobody, user: {token: none}}]
-contexts: [{name: played, context: {cluster: played, user: nobody, namespace: default}}]
-current-context: played
-"""
 
 
 # --- sixteen GPUs -----------------------------------------------------------------------------------------------------

@@ -29,6 +29,20 @@ PRODUCTS = {"H100": "NVIDIA-H100-80GB-HBM3", "H200": "NVIDIA-H200"}
 PRODUCT, GPU = "nvidia.com/gpu.product", "nvidia.com/gpu"
 
 
+KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+clusters: [{name: played, cluster: {server: "http://127.0.0.1:PORT"}}]
+users: [{name: nobody, user: {token: none}}]
+contexts: [{name: played, context: {cluster: played, user: nobody, namespace: default}}]
+current-context: played
+"""
+
+
+def kubeconfig(port: int) -> str:
+    return KUBECONFIG.replace("PORT", str(port))
+
+
 def stamp(at: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
@@ -103,6 +117,11 @@ class Played:
         task = asyncio.create_task(job)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # --- what a cluster does ---
 
@@ -290,8 +309,8 @@ def _result(dice: random.Random) -> str:
     return f"---\nval_bpb: {dice.gauss(1.0, 0.003):.6f}\ntraining_seconds: 100\ntotal_seconds: 110\nnum_steps: 100\n"
 
 
-async def main(pools: str) -> None:
-    played = Played(pools)
+async def serve(played: Played) -> tuple[web.AppRunner, int]:
+    """And its port."""
     await played.begin()
     app = web.Application(client_max_size=1 << 24)
     for root in ("/api/v1", "/apis/batch/v1"):
@@ -306,7 +325,12 @@ async def main(pools: str) -> None:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     assert site._server is not None
-    print(site._server.sockets[0].getsockname()[1], flush=True)  # type: ignore[attr-defined]
+    return runner, site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+
+
+async def main(pools: str) -> None:
+    _, port = await serve(Played(pools))
+    print(port, flush=True)
     await asyncio.Event().wait()
 
 

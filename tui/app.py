@@ -20,6 +20,7 @@ from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
+from textual.timer import Timer
 
 from core import events as ev
 from core import log
@@ -109,6 +110,7 @@ class ControlRoom(App[int]):
         self._dirty = True
         self._shown_at = 0
         self._drawn_at = 0.0
+        self._soon: Timer | None = None  # what came too close behind a frame
         tape = tape_of(feed) if isinstance(feed, Player) else None
         self.moment = Moment(
             workspace=line(workspace), operator=operator, read_only=read_only, tape=tape,
@@ -156,13 +158,23 @@ class ControlRoom(App[int]):
             set_apart()
         self.moment = msgspec.structs.replace(self.moment, state=update.state, loading=update.loading)
         self._dirty = True
-        if update.jumped or is_read or (update.loading is None and self._is_news(update)):
+        if update.jumped or is_read:
             self.show_now()
+        elif update.loading is None and any(not isinstance(fact, ev.RunProgressed) for fact in update.facts):
+            self._show_soon()
 
-    def _is_news(self, update: Update) -> bool:
+    def _show_soon(self) -> None:
         """A veto elsewhere is not to wait for a frame."""
-        is_time = time.monotonic() - self._drawn_at >= AT_ONCE_S
-        return is_time and any(not isinstance(fact, ev.RunProgressed) for fact in update.facts)
+        left = self._drawn_at + AT_ONCE_S - time.monotonic()
+        if left <= 0:
+            self.show_now()
+        elif self._soon is None:
+            self._soon = self.set_timer(left, self._show_what_came, name="soon")
+
+    def _show_what_came(self) -> None:
+        self._soon = None
+        if self._dirty:
+            self.show_now()
 
     def _show_changes(self) -> None:
         """Ten times a second: shows what changed, and the clock while something lives."""

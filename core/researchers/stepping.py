@@ -21,6 +21,7 @@ SWEEPS = 3
 FEW_FAILURES = 2  # fewer crashes than this are accidents
 RISK = -1.2  # log odds of a crash that are still taken
 EDGE_SD = 2.0  # of the plane's slope per unit, before anything is known
+NEWTON, CLOSE = 30, 1e-6  # steps at most, and what is no step any more
 USUAL_ODDS = -3.5  # log odds of a crash at the start, before anything is known
 
 
@@ -85,16 +86,26 @@ def edges_of(safe: Array, failed: Sequence[Array]) -> Edges:
 
 
 def _edge(safe: Array, failed: Array) -> tuple[Array, float]:
-    """Logistic regression with a Gaussian prior, by Newton's method."""
+    """Logistic regression with a Gaussian prior, by Newton's method with steps that are halved until they help."""
     x = np.vstack([safe, failed])
     x = np.column_stack([x, np.ones(len(x))])
     crashed = np.r_[np.zeros(len(safe)), np.ones(len(failed))]
     prior = np.r_[np.zeros(x.shape[1] - 1), USUAL_ODDS]
     weight = np.r_[np.full(x.shape[1] - 1, EDGE_SD**-2), 1.0]
-    found = prior.copy()
-    for _ in range(12):
+
+    def loss(at: Array) -> float:
+        odds = x @ at
+        return float(np.logaddexp(0.0, odds).sum() - crashed @ odds + weight @ (at - prior) ** 2 / 2)
+
+    found, best = prior, loss(prior)
+    for _ in range(NEWTON):
         chance = 1 / (1 + np.exp(-np.clip(x @ found, -30, 30)))
         gradient = x.T @ (crashed - chance) - weight * (found - prior)
         curvature = (x * (chance * (1 - chance))[:, None]).T @ x + np.diag(weight)
-        found = found + np.clip(np.linalg.solve(curvature, gradient), -2, 2)
+        step = np.linalg.solve(curvature, gradient)
+        while (value := loss(found + step)) > best and np.abs(step).max() > CLOSE:
+            step = step / 2
+        if value > best - CLOSE:
+            break
+        found, best = found + step, value
     return found[:-1], float(found[-1])

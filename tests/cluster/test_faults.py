@@ -24,14 +24,17 @@ from expedition import IMAGE, STUB, Expedition, expedition
 from lab import Lab, Proxy
 
 from core import events as ev
+from core.ids import RunId
 from core.tiers import tiers
 from k8s.client import ClusterError
+from k8s.mirror import job_of
 
 pytestmark = pytest.mark.slow
 KILLS = 20
 UNFINISHED = "did not end after its result"
 SLOWER = STUB.replace("(2 + seed % 20 / 10)", "(4 + seed % 20 / 10)")
 LONG = STUB.replace("(2 + seed % 20 / 10)", "(10 + seed % 20 / 10)")  # so that none ends before its node is missed
+HELD = STUB.replace("    time.sleep(", "    while os.path.exists('HOLD'):\n        time.sleep(0.1)\n    time.sleep(")
 RESTART, COMPACT, FAIL, RETURN = (
     f"AUTORESEARCH_TEST_{name}" for name in ("APISERVER_RESTART", "COMPACT", "NODE_FAILS", "NODE_RETURNS")
 )
@@ -147,6 +150,35 @@ async def test_runs_of_a_node_that_fails_are_made_elsewhere(kubeconfig: str, pla
         await trip.settle(40, replaced=("its node", UNFINISHED))
         assert all(reason.startswith("its node") for reason in trip.lost())
         assert trip.lost() or unfinished(trip), "what had told its result is not lost"
+
+
+async def test_a_run_that_its_node_takes_along_is_lost_and_made_elsewhere(
+    kubeconfig: str, place: str, tmp_path: Path
+) -> None:
+    """It has told no result when its node fails, and cannot: it costs its experiment nothing."""
+    if "AUTORESEARCH_TEST_SHARED_FILES" not in os.environ:
+        pytest.skip("Set AUTORESEARCH_TEST_SHARED_FILES=1 if pods see the files of this machine.")
+    hold = tmp_path / "hold"
+    async with expedition(kubeconfig, place, tmp_path, train=HELD.replace("HOLD", str(hold))) as trip:
+        trip.start("--max-experiments", "30")
+        await trip.until(lambda: trip.count(ev.RunStarted) > 10)
+        hold.touch()
+        await trip.more(ev.RunStarted, 3)
+        pod = (await trip.running())[-1]
+        run = RunId(job_of(pod).removeprefix(f"autoresearch-{trip.state.session}-"))
+        await fault(FAIL, pod.spec.node_name)
+        try:
+            await trip.until(lambda: trip.lost(), 400)
+        finally:
+            await fault(RETURN, pod.spec.node_name)
+            hold.unlink()
+        state = await trip.settle(30, replaced=("its node", UNFINISHED))
+        assert [fact.run for fact in trip.of(ev.RunEnded) if fact.outcome == "lost"] == [run]
+        assert trip.lost() == [f"its node {pod.spec.node_name} stopped answering"]
+        experiment = state.experiments[state.runs[run].experiment]
+        again = [name for name in experiment.runs if name != run]
+        assert [state.runs[name].seed for name in again][:1] == [state.runs[run].seed], "the same again, elsewhere"
+        assert experiment.status != "crashed"
 
 
 def runs_on(trip: Expedition, node: str) -> bool:

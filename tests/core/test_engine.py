@@ -10,13 +10,14 @@ import pytest
 import stub
 from checkout import git
 
-from core import consulting, keeping, session
+from core import consulting, keeping, policy, session
 from core import events as ev
 from core import log as logs
 from core.clock import SystemClock
 from core.engine import Engine, Invocation, Stopped
 from core.errors import ResearcherFailed, WorkspaceError
 from core.fold import fold
+from core.ids import BASELINE
 from core.log import Log
 from core.patch import Change, Edit
 from core.researcher import Idea, Plan
@@ -126,6 +127,19 @@ async def test_proposals_that_must_not_run_are_rejected_with_a_reason_and_cost_n
     assert "e1" in rejected["fine again"]
     assert "DEPTH" in rejected["unknown"], "the nearest known name"
     assert [e.title for e in state.experiments.values()][1:] == ["fine", "{'DEPTH': '5'}"]
+
+
+async def test_a_plan_that_goes_in_circles_stops_the_engine_and_not_the_disk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = (policy.AskAgain(BASELINE, "once more", None),)
+    monkeypatch.setattr(policy, "plan", lambda state, rules, now: again)
+    stopped, state = await research(folder, Scripted(plan({"DEPTH": "5"})))
+    assert (stopped.reason, stopped.exit_code) == (
+        "a mistake of this program: its plan goes in circles; what is recorded is kept",
+        1,
+    )
+    assert state.seq < 2000
 
 
 async def test_what_is_kept_but_cannot_be_committed_stops_with_a_sentence_and_is_committed_later(

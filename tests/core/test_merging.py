@@ -308,6 +308,21 @@ def test_several_proven_ideas_are_validated_together() -> None:
     assert story.state.baseline == "e3"
 
 
+def test_proven_ideas_that_clash_are_validated_one_by_one() -> None:
+    """Both change one line; the better goes first, and the other finds it changed."""
+    story = two_tiers()
+    for number, mark in enumerate("ab", start=1):
+        story.edit(Edit('print("---")', f'print("{mark}---")'), f"mark {mark}")
+        story.score(ExperimentId(f"e{number}"), *[2.1 - number / 10] * 2)
+    moves = story.settle()
+    assert [each.run for each in moves if isinstance(each, Launch) and each.tier == "validate"] == ["e2-3"]
+    assert story.state.experiments[ExperimentId("e2")].screened, "what it passed still stands"
+    story.score(ExperimentId("e2"), 1.8, 1.8, on="H200").settle()
+    assert story.state.baseline == "e2"
+    assert status(story, "e1") == "discarded"
+    assert "cannot be put on top of e2" in story.state.experiments[ExperimentId("e1")].reason
+
+
 def test_while_one_is_being_validated_the_next_waits_for_its_turn() -> None:
     story = two_tiers(IDEAS[0])
     story.settle()

@@ -23,6 +23,13 @@ def wrong(workspace: Path, toml: str = "", environ: dict[str, str] | None = None
     return str(caught.value)
 
 
+@pytest.mark.parametrize("line", ['theme = "day"', '[keys]\nveto = "V"'])
+def test_what_a_person_prefers_is_sent_to_their_own_file(tmp_path: Path, line: str) -> None:
+    (tmp_path / FILE).write_text(line)
+    with pytest.raises(SettingsError, match=r"is a preference, not a setting of a workspace; it belongs in your own"):
+        load(tmp_path, {}, {})
+
+
 def test_without_file_variables_and_flags_the_defaults_hold(tmp_path: Path) -> None:
     loaded = load(tmp_path, {}, {})
     assert loaded.settings == Settings()

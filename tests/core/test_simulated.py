@@ -14,7 +14,7 @@ from imagined import campaign, comparable, facts_of, file_of, state_of, watched
 
 from core import events as ev
 from core import log as logs
-from core import session, virtual
+from core import session, simulated, virtual
 from core.clock import SystemClock
 from core.errors import SettingsError, UsageError
 from core.fold import fold
@@ -117,6 +117,15 @@ def test_a_wrong_fleet_is_refused_before_anything_happens(folder: Path, text: st
 def test_an_unknown_surface_is_refused_with_those_there_are(folder: Path) -> None:
     with pytest.raises(SettingsError, match=r"There is no surface 'hill'; choose one of: bowl, "):
         campaign(folder, surface="hill")
+
+
+def test_a_session_goes_on_with_the_surface_that_it_began_on(folder: Path) -> None:
+    campaign(folder, max_hours=0.1, fleet="H100:1", surface="basins")
+    settings = simulated.going_on(state_of(folder), load(folder, {}, {"executor": "simulator"}), file_of(folder))
+    assert settings.surface == state_of(folder).surface == "basins"
+    campaign(folder, max_hours=0.2, fleet="H100:1")
+    with pytest.raises(UsageError, match=r"simulated on the surface basins: go on without --surface, or use another"):
+        campaign(folder, max_hours=0.3, fleet="H100:1", surface="bowl")
 
 
 def test_virtual_time_needs_its_own_loop(folder: Path) -> None:

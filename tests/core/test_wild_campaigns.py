@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 from statistics import fmean
+from unittest.mock import patch
 
 import pytest
 from story import E0, SOURCE, Story
 
-from core import commands, noted, waves
+from core import commands, judging, known, noted, waves
 from core import events as ev
 from core.design import Design, Factor
 from core.errors import Refused
@@ -29,9 +30,19 @@ from core.verdict import Rules, reference
 from core.views import held, is_held, remaining, source_of
 
 STEPS = 3000
+COMPARED = 0.2  # of the plans, with plans that remember nothing
 CONSTANTS = ("DEPTH", "MATRIX_LR", "WARMDOWN_RATIO", "TOTAL_BATCH_SIZE")
 OFFSETS = {"H200": -0.3, "A100": 0.2}
 EFFECTS = (0, 0, 1, 3, 3, -1, -2, -4)
+
+
+def forgetful(state: State, rules: Rules, now: float) -> tuple[Move, ...]:
+    """The plan of who remembers nothing of the plans before."""
+    with (
+        patch.object(known.Known, "__call__", lambda self, key, parts, ask: ask()),
+        patch.object(judging.Judged, "__call__", lambda self, *about: self._ask(*about)),
+    ):
+        return plan(state, rules, now)
 
 
 class Wild:
@@ -55,7 +66,7 @@ class Wild:
         if dice.random() < 0.2:
             named = [tuple(dice.sample(["cpu", "H200", "A100"], dice.randint(0, 2))) for _ in range(2)]
             self.story.tell(ev.TiersSet, screen=named[0], validate=named[1])
-        self.other = Random(f"{seed} queue")
+        self.other, self.comparing = Random(f"{seed} queue"), Random(f"{seed} comparing")
         if self.other.random() < 0.5:
             self.story.tell(ev.ReadySet, gpus_each=self.other.randint(1, 4))
 
@@ -70,6 +81,8 @@ class Wild:
         """Carries out the plan until nothing follows; whether the session is over."""
         for _ in range(60):
             moves = plan(self.state, self.rules, self.story.at)
+            if self.comparing.random() < COMPARED:
+                assert moves == forgetful(self.state, self.rules, self.story.at), "what is remembered is not old"
             if any(isinstance(move, Finish) for move in moves):
                 return True
             if not moves:

@@ -54,6 +54,16 @@ def test_a_row_says_who_holds_the_gpu_and_how_far_it_is() -> None:
     assert "▪ held by bob" in others
 
 
+def test_experiments_of_one_wave_are_told_apart_by_what_differs() -> None:
+    story = mixed()
+    names = story.wave(*({"DEPTH": "12", "MATRIX_LR": value} for value in ("0.02", "0.03", "0.05")))
+    runs = [story.start(name) for name in names]
+    rows = [gpus.row(moment(story), gpu, 116, UNICODE) for gpu in story.state.gpus]
+    told = [plain(row) for row in rows for run in runs if run in plain(row)]
+    assert told
+    assert all("MATRIX_LR 0.0" in row and row.index("MATRIX_LR") < row.index("DEPTH") for row in told)
+
+
 @pytest.mark.parametrize("cells", [36, 60, 76, 116, 196])
 def test_columns_line_up_with_their_heads_at_every_width(cells: int) -> None:
     at = moment(mixed())

@@ -12,6 +12,7 @@ from statistics import fmean, pstdev
 from typing import NamedTuple
 
 from core.design import number
+from core.ids import ExperimentId, WaveId
 from core.state import Experiment, State
 from tui import numbers, signs
 from tui.bars import bar
@@ -38,6 +39,8 @@ class Common(NamedTuple):
 
 DIGITS = re.compile(r"\d+\.\d{4,}")  # more than tells settings apart
 _latest: Remembered[Common] = Remembered()
+_waves: dict[WaveId, tuple[tuple[ExperimentId, ...], Common]] = {}  # of the waves whose runs are shown elsewhere
+WAVES = 50  # of which that is remembered
 
 
 def row(
@@ -66,17 +69,31 @@ def common(items: tuple[Item, ...]) -> Common:
     return _latest.get((items,), lambda: _common(items))
 
 
+def common_of(state: State, wave: WaveId | None) -> Common:
+    """The same of a wave that is not in view; nothing for experiments that nobody planned together."""
+    planned = state.waves.get(wave) if wave is not None else None
+    if planned is None:
+        return Common(Counter(), {})
+    found = _waves.get(planned.id)
+    if found is None or found[0] is not planned.experiments:
+        members = (state.experiments[name] for name in planned.experiments if name in state.experiments)
+        found = _waves[planned.id] = (planned.experiments, _shared(member.change.settings for member in members))
+        while len(_waves) > WAVES:
+            del _waves[next(iter(_waves))]
+    return found[1]
+
+
 def _common(items: tuple[Item, ...]) -> Common:
-    counts = Counter(pair for item in items for pair in _settings(item))
+    return _shared(item.experiment.change.settings for item in items if item.experiment)
+
+
+def _shared(settings: Iterable[Mapping[str, str]]) -> Common:
+    counts = Counter(pair for each in settings for pair in each.items())
     values: dict[str, list[float]] = {}
     for (name, text), many in counts.items():
         if (value := number(text)) is not None:
             values.setdefault(name, []).extend([value] * many)
     return Common(counts, {name: (fmean(each), pstdev(each)) for name, each in values.items()})
-
-
-def _settings(item: Item) -> Iterable[tuple[str, str]]:
-    return item.experiment.change.settings.items() if item.experiment else ()
 
 
 def changes(experiment: Experiment, shared: Common) -> str:
