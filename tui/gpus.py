@@ -20,7 +20,7 @@ from tui.remembered import Remembered
 from tui.safe import fit, wrap
 from tui.safe import line as safe
 from tui.widgets.fleet_cells import running
-from tui.widgets.grid_list import changes, common_of
+from tui.widgets.grid_list import changes, common
 from tui.widgets.pieces import Piece, arranged, cut, piece
 
 BAR = 10  # cells
@@ -122,7 +122,7 @@ def _ours(moment: Moment, run: Run, wide: dict[str, int], glyphs: Glyphs, troubl
     title = (
         f"stopping: {safe(run.stopped or 'asked by ' + run.stopped_by, 200)}"
         if stopping
-        else changes(experiment, common_of(state, experiment.wave))
+        else changes(experiment, common(state, experiment.wave))
         if experiment
         else ""
     )

@@ -18,7 +18,6 @@ from tui import numbers, signs
 from tui.bars import bar
 from tui.glyphs import Glyphs
 from tui.paint import Line, line
-from tui.remembered import Remembered
 from tui.safe import fit
 from tui.widgets.grid_cells import mark, marked, role_of, sign_of
 from tui.widgets.pieces import cut
@@ -38,9 +37,8 @@ class Common(NamedTuple):
 
 
 DIGITS = re.compile(r"\d+\.\d{4,}")  # more than tells settings apart
-_latest: Remembered[Common] = Remembered()
-_waves: dict[WaveId, tuple[tuple[ExperimentId, ...], Common]] = {}  # of the waves whose runs are shown elsewhere
-WAVES = 50  # of which that is remembered
+_waves: dict[WaveId, tuple[tuple[ExperimentId, ...], Common]] = {}
+WAVES = 50  # that are remembered
 
 
 def row(
@@ -64,13 +62,8 @@ def row(
     return tuple((text, f"{role.split(' on ')[0]} on {ground}".strip()) for text, role in spans) if ground else spans
 
 
-def common(items: tuple[Item, ...]) -> Common:
-    """What the experiments of a wave have in common."""
-    return _latest.get((items,), lambda: _common(items))
-
-
-def common_of(state: State, wave: WaveId | None) -> Common:
-    """The same of a wave that is not in view; nothing for experiments that nobody planned together."""
+def common(state: State, wave: WaveId | None) -> Common:
+    """What the experiments of a wave have in common; nothing for those that nobody planned together."""
     planned = state.waves.get(wave) if wave is not None else None
     if planned is None:
         return Common(Counter(), {})
@@ -81,10 +74,6 @@ def common_of(state: State, wave: WaveId | None) -> Common:
         while len(_waves) > WAVES:
             del _waves[next(iter(_waves))]
     return found[1]
-
-
-def _common(items: tuple[Item, ...]) -> Common:
-    return _shared(item.experiment.change.settings for item in items if item.experiment)
 
 
 def _shared(settings: Iterable[Mapping[str, str]]) -> Common:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from core.ids import ExperimentId
-from core.state import Wave
-from tui import numbers, signs
+from core.state import State, Wave
+from tui import numbers
 from tui.actions import BY_ID
 from tui.glyphs import Glyphs
 from tui.keys import Chosen, key_of
@@ -71,7 +71,7 @@ def heading(moment: Moment, cells: int = 200) -> str:
     if wave is None:
         return "Wave"
     name, kind, size = f"{wave.id}{_position(moment, wave)}", *_kind(wave)
-    running = sum(signs.is_running(moment.state, moment.state.experiments[each]) for each in wave.experiments)
+    running = _running(moment.state, wave)
     done, count = sum(each not in moment.state.open for each in wave.experiments), len(wave.experiments)
     now = f"{running} running, " if running else ""
     forms = (
@@ -81,6 +81,14 @@ def heading(moment: Moment, cells: int = 200) -> str:
         f"{name} ·{size or f' {kind}'} · {done} of {count} done",
     )
     return next((form for form in forms if len(form) <= cells), f"{name} · {done} of {count} done")
+
+
+def _running(state: State, wave: Wave) -> int:
+    """Its experiments with a run that has started: what runs is fewer than a large wave."""
+    mine = dict.fromkeys(
+        run.experiment for run in map(state.runs.__getitem__, state.active) if run.started_at is not None
+    )
+    return sum(state.experiments[name].wave == wave.id for name in mine)
 
 
 def _kind(wave: Wave) -> tuple[str, str]:
@@ -130,7 +138,7 @@ def _body(v: View, room: int) -> list[Line]:
         )
     if not v.items:
         return [line(("Its experiments are being checked…", "muted"))]
-    ground, shared = "cursor" if v.focused else "cursor-away", grid_list.common(v.items)
+    ground, shared = "cursor" if v.focused else "cursor-away", grid_list.common(state, v.wave.id)
     return [
         grid_list.row(
             *(state, item, v.cells, v.glyphs, shared, ground if item.id == selected else ""),
