@@ -45,20 +45,20 @@ def test_every_recording_that_ships_says_how_it_was_made(path: Path) -> None:
     assert played.header.command.startswith("autoresearch-tui demo ")
 
 
-def test_the_recording_on_shared_cores_ends_where_it_ended() -> None:
-    state = end_of(Recording(FOLDER / "demo-cpu-shared.jsonl.gz"))
+def test_the_recording_of_the_demo_ends_where_it_ended() -> None:
+    state = end_of(Recording(FOLDER / "demo-cpu.jsonl.gz"))
     start, champion = estimate(state, BASELINE), best(state)
     assert start is not None
     assert champion is not None
     assert not state.open
     assert len(state.experiments) == 25
     assert state.counts == {"kept": 2, "discarded": 22}
-    assert state.lineage == ("e0", "e1", "e14")
-    assert (round(start.mean, 4), round(champion.mean, 4)) == (2.6761, 2.2098)
+    assert state.lineage == ("e0", "e1", "e16")
+    assert (round(start.mean, 4), round(champion.mean, 4)) == (2.5929, 2.0472)
 
 
 def test_a_recording_of_the_first_version_ends_where_it_ended() -> None:
-    state = end_of(Recording(FOLDER / "demo-cpu.jsonl.gz"))
+    state = end_of(Recording(FOLDER / "demo-cpu-first.jsonl.gz"))
     start, champion = estimate(state, BASELINE), best(state)
     assert start is not None
     assert champion is not None

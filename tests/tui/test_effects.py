@@ -21,7 +21,7 @@ from tui.cli import main
 from tui.effects import text
 from tui.effects_json import facts
 
-RECORDING = Path(__file__).parents[2] / "recordings" / "demo-cpu.jsonl.gz"
+RECORDING = Path(__file__).parents[2] / "recordings" / "demo-cpu-first.jsonl.gz"
 NINE = Design("full factorial", (Factor("DEPTH", ("2", "4", "8")), Factor("MATRIX_LR", ("0.02", "0.04", "0.08"))))
 NAMES = ("DEPTH", "TOTAL_BATCH_SIZE", "MATRIX_LR", "WARMDOWN_RATIO")
 FOUR = tuple(

@@ -304,7 +304,7 @@ def test_an_honest_change_of_the_trainer_is_let_through(pairs: tuple[tuple[str, 
     assert integrity.check(source, SOURCE) is None
 
 
-@pytest.mark.parametrize("name", ["simulated-16-gpus", "demo-cpu", "demo-cpu-shared"])
+@pytest.mark.parametrize("name", ["simulated-16-gpus", "demo-cpu", "demo-cpu-first"])
 def test_nothing_that_was_kept_in_shipped_sessions_is_refused(name: str) -> None:
     facts = recording.read(ROOT / "recordings" / f"{name}.jsonl.gz")
     sources = [fact.source for fact in facts if isinstance(fact, SessionStarted | BaselineMoved)]
@@ -314,7 +314,7 @@ def test_nothing_that_was_kept_in_shipped_sessions_is_refused(name: str) -> None
 
 
 def test_no_change_of_a_designed_session_is_refused() -> None:
-    facts = recording.read(ROOT / "recordings" / "demo-cpu.jsonl.gz")
+    facts = recording.read(ROOT / "recordings" / "demo-cpu-first.jsonl.gz")
     sources: dict[str, str] = {}
     for fact in facts:
         match fact:
