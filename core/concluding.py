@@ -105,6 +105,8 @@ def rebased(s: Draft, fact: ev.ExperimentRebased) -> None:
             s.own("experiments")[fact.experiment] = judged
         return
     if fact.digest:
+        if s.digests.get(experiment.digest) == fact.experiment and fact.digest != experiment.digest:
+            del s.own("digests")[experiment.digest]  # that train.py was never run
         s.own("digests").setdefault(fact.digest, fact.experiment)
         experiment = _replace(experiment, parent=fact.on, digest=fact.digest)
     s.own("experiments")[fact.experiment] = _replace(experiment, rebased=fact.on)

@@ -22,7 +22,7 @@ Found = tuple[ExperimentId, ExperimentId, str]
 
 def duplicates(state: State) -> tuple[Found, ...]:
     """Open experiments whose first run repeats an earlier experiment: their names, their twins', and why."""
-    parts = (state.open, state.experiments, state.fingerprints)
+    parts = (state.open, state.experiments, state.waves, state.fingerprints)
     return _latest("", parts, lambda: tuple(_duplicates(state)))
 
 

@@ -19,7 +19,7 @@ from core import events as ev
 from core import executor as seen
 from core.clock import Clock, SystemClock
 from core.consulting import Consulting
-from core.errors import AutoresearchError, LogError, NothingRuns, PatchError
+from core.errors import AutoresearchError, GoesInCircles, LogError, NothingRuns, PatchError
 from core.executor import Executor, Job
 from core.fold import fold
 from core.ids import ExperimentId, RunId
@@ -176,8 +176,7 @@ class Engine:
         while self._stopped is None:
             rounds += 1
             if rounds > MOST_ROUNDS:  # rather than filling the disk
-                self._finish("a mistake of this program: its plan goes in circles; what is recorded is kept", 1)
-                return
+                raise GoesInCircles("a mistake of this program: its plan goes in circles; what is recorded is kept")
             self._looked_at = self._now()
             moves = policy.plan(self.state, self._invocation.rules, self._looked_at)
             self._request([move for move in moves if isinstance(move, policy.Launch)])

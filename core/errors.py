@@ -59,6 +59,10 @@ class PatchError(AutoresearchError):
     exit_code = 1
 
 
+class GoesInCircles(AutoresearchError):  # noqa: N818
+    exit_code = 1
+
+
 class DesignError(AutoresearchError):
     exit_code = 1
 

@@ -249,7 +249,7 @@ class ExperimentScreened(Event, frozen=True):
 
 
 class ExperimentRebased(Event, frozen=True):
-    """The baseline moved before it ran; its change is made to the present one now."""
+    """Its change is made to the present baseline now: it has not run, or its train.py stays the same with it."""
 
     experiment: ExperimentId
     on: ExperimentId

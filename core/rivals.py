@@ -36,7 +36,7 @@ class Lead(msgspec.Struct, frozen=True):
 
 def lead(state: State, rules: Rules) -> Lead | None:
     """None while no open cell of a design has been measured beside the baseline."""
-    return _leads("", (state.open, state.experiments, grounds(state, rules)), lambda: _best(state, rules))
+    return _leads("", (state.open, state.experiments, state.waves, grounds(state, rules)), lambda: _best(state, rules))
 
 
 _leads = Known[Lead | None](1)

@@ -168,7 +168,7 @@ def _opening(
         seed=settings.seed,
         version=version,
         simulated=imagined,
-        surface=settings.surface if imagined else "",
+        surface=simulated.surface_of(settings) if imagined else "",
     )
 
 

@@ -50,8 +50,17 @@ def going_on(state: State, loaded: Loaded, file: Path) -> Settings:
         raise UsageError(f"This session is simulated: go on with --executor {EXECUTOR}, or {away}.")
     began = state.surface or settings.surface
     if loaded.origins["surface"] != "default" and settings.surface != began:
-        raise UsageError(f"This session is simulated on the surface {began}: go on without --surface, or {away}.")
+        raise UsageError(f"This session is simulated on the surface {began}: go on with --surface {began}, or {away}.")
     return msgspec.structs.replace(settings, surface=began)
+
+
+def surface_of(settings: Settings) -> str:
+    """Its name; raises SettingsError for one that there is not."""
+    from core.surfaces import SURFACES
+
+    if settings.surface not in SURFACES:
+        raise SettingsError(f"There is no surface {settings.surface!r}; choose one of: {', '.join(SURFACES)}.")
+    return settings.surface
 
 
 def clock_for(settings: Settings, state: State) -> Clock:
@@ -73,17 +82,16 @@ def executor_for(workspace: Workspace, state: State, settings: Settings, clock: 
     from core.executors.fate import Physics
     from core.executors.simulator import Simulator
     from core.executors.simulator_fleet import fates, fleet
-    from core.surfaces import SURFACES, surface
+    from core.surfaces import surface
 
-    if settings.surface not in SURFACES:
-        raise SettingsError(f"There is no surface {settings.surface!r}; choose one of: {', '.join(SURFACES)}.")
+    name = surface_of(settings)
     seed = state.seed if state.session else settings.seed
     start = state.sources.get(BASELINE) or workspace.train_source()
     base: dict[str, Value] = {knob.name: knob.value for knob in find(start)}
     physics = Physics(budget_s=settings.time_budget) if settings.time_budget else Physics()
     return Simulator(
         gpus=fleet(settings.fleet),
-        fates=fates(surface(settings.surface, base, seed), physics, seed, start),
+        fates=fates(surface(name, base, seed), physics, seed, start),
         file=workspace.state / NOTES,
         clock=clock,
         queue_s=settings.queue_s,

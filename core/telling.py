@@ -62,7 +62,7 @@ def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is
         case ev.ExperimentScreened(experiment=name, reason=reason):
             return f"{name} ↑ to the validation tier: {reason}"
         case ev.ExperimentRebased(experiment=name, on=on, digest=digest, reason=reason):
-            return f"{name} {'is made on top of' if digest else 'cannot be made on top of'} {on}: {reason}"
+            return f"{name} {'is' if digest else 'cannot be'} on top of {on}: {reason}"
         case ev.DuplicateFound(experiment=name, twin=twin, reason=reason):
             return f"{name} = duplicate of {twin}: {reason}"
         case ev.RunStopped(run=name, reason=reason):

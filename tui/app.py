@@ -173,8 +173,8 @@ class ControlRoom(App[int]):
 
     def _show_what_came(self) -> None:
         self._soon = None
-        if self._dirty:
-            self.show_now()
+        if self._dirty and self.moment.loading is None:
+            self._show_soon()
 
     def _show_changes(self) -> None:
         """Ten times a second: shows what changed, and the clock while something lives."""

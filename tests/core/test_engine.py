@@ -15,7 +15,7 @@ from core import events as ev
 from core import log as logs
 from core.clock import SystemClock
 from core.engine import Engine, Invocation, Stopped
-from core.errors import ResearcherFailed, WorkspaceError
+from core.errors import GoesInCircles, ResearcherFailed, WorkspaceError
 from core.fold import fold
 from core.ids import BASELINE
 from core.log import Log
@@ -134,11 +134,11 @@ async def test_a_plan_that_goes_in_circles_stops_the_engine_and_not_the_disk(
 ) -> None:
     again = (policy.AskAgain(BASELINE, "once more", None),)
     monkeypatch.setattr(policy, "plan", lambda state, rules, now: again)
-    stopped, state = await research(folder, Scripted(plan({"DEPTH": "5"})))
-    assert (stopped.reason, stopped.exit_code) == (
-        "a mistake of this program: its plan goes in circles; what is recorded is kept",
-        1,
-    )
+    with pytest.raises(GoesInCircles, match="its plan goes in circles; what is recorded is kept"):
+        await research(folder, Scripted(plan({"DEPTH": "5"})))
+    state = fold(State(), logs.read_all(stub.file_of(folder)))
+    assert state.last_stop is not None
+    assert state.last_stop.exit_code == 1
     assert state.seq < 2000
 
 

@@ -166,6 +166,24 @@ def test_one_that_undoes_it_and_is_worse_than_the_new_baseline_is_discarded() ->
     assert "against e1" in idea.reason
 
 
+def test_a_train_py_that_was_never_run_is_never_taken_for_measured() -> None:
+    """It was moved before it ran; on top of a later baseline its change gives what it was at first."""
+    story = Story(gpus=4).score(E0, *BASE)
+    story.wave({"TOTAL_BATCH_SIZE": "2**13"}, {"DEPTH": "2", "MATRIX_LR": "0.02"})
+    first, moved_one = ExperimentId("e1"), ExperimentId("e2")
+    story.score(first, 2.3, 2.3).settle()
+    story.score(first, 2.3, 2.31, 2.29)
+    run = story.start(moved_one)
+    ran = source_of(story.state, moved_one)
+    story.wave({"TOTAL_BATCH_SIZE": "2**14", "MATRIX_LR": "0.1"})
+    third = ExperimentId("e3")
+    story.score(third, 1.9, 1.9).settle()
+    story.score(third, 1.9, 1.91, 1.89).finish(run, 1.5).score(moved_one, 1.5).settle()
+    kept = [name for name in story.state.lineage if name == moved_one]
+    assert not kept or story.state.sources[moved_one] == ran
+    assert any(each.of == (moved_one,) for each in story.state.experiments.values()), "it is run on top of e3 first"
+
+
 def test_of_conflicting_ideas_the_best_goes_first() -> None:
     story = moved({"DEPTH": "2"}, {"DEPTH": "3"})
     story.score(ExperimentId("e3"), 2.1).settle()

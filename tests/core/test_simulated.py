@@ -124,7 +124,9 @@ def test_a_session_goes_on_with_the_surface_that_it_began_on(folder: Path) -> No
     settings = simulated.going_on(state_of(folder), load(folder, {}, {"executor": "simulator"}), file_of(folder))
     assert settings.surface == state_of(folder).surface == "basins"
     campaign(folder, max_hours=0.2, fleet="H100:1")
-    with pytest.raises(UsageError, match=r"simulated on the surface basins: go on without --surface, or use another"):
+    with pytest.raises(
+        UsageError, match=r"simulated on the surface basins: go on with --surface basins, or use another"
+    ):
         campaign(folder, max_hours=0.3, fleet="H100:1", surface="bowl")
 
 
