@@ -15,8 +15,6 @@ from core.state import Experiment, Run, State
 from core.verdict import counts
 
 LATE = 0.1  # of its budget: a duplicate that is further is left to finish, and counts as a replicate
-
-
 Found = tuple[ExperimentId, ExperimentId, str]
 
 

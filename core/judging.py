@@ -14,7 +14,7 @@ from core.events import Evidence
 from core.ids import ExperimentId
 from core.known import Parts, is_same
 from core.state import Experiment, State, Wave
-from core.tiers import agreement, tiers
+from core.tiers import disagree, tiers
 from core.verdict import Judgement, Rules
 from core.verdict import judge as judge_now
 from core.verdict import standing as standing_now
@@ -33,9 +33,9 @@ class Grounds:
     def __call__(self, state: State, rules: Rules) -> Parts:
         if self._state is not state or self._rules is not rules:
             self._state, self._rules = state, rules
-            levels, both = tiers(state), agreement(state)
+            levels = tiers(state)
             spread = tuple(state.spread.get(kind) for kind in (*levels.screen, *levels.validate))
-            shared = (rules, state.engine, levels.screen, levels.validate, both is not None and both.is_poor, spread)
+            shared = (rules, state.engine, levels.screen, levels.validate, disagree(state), spread)
             found = (*shared, state.baseline, state.experiments.get(state.baseline))
             if not is_same(found, self._latest):
                 self._latest = found

@@ -31,9 +31,6 @@ class Known(Generic[Answer]):
         self._told[key] = (parts, answer)
         return answer
 
-    def forget(self) -> None:
-        self._told.clear()
-
 
 def is_same(some: Parts, others: Parts) -> bool:
     return len(some) == len(others) and all(map(_same, some, others))

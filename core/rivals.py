@@ -16,7 +16,7 @@ from core.judging import grounds, standing
 from core.known import Known
 from core.merging import is_free
 from core.state import Experiment, State
-from core.tiers import agreement
+from core.tiers import disagree
 from core.verdict import Passed, Retest, Rules
 
 CANDIDATES = 2  # cells of designs that are confirmed at a time, the most promising first
@@ -50,12 +50,7 @@ def _best(state: State, rules: Rules) -> Lead | None:
 
 def lead_for_validation(state: State, rules: Rules) -> Lead | None:
     """As `lead`; None also while the tiers order experiments differently, so that the screening settles nothing."""
-    return None if _disagree(state) else lead(state, rules)
-
-
-def _disagree(state: State) -> bool:
-    both = agreement(state)
-    return both is not None and both.is_poor
+    return None if disagree(state) else lead(state, rules)
 
 
 def _lead(evidence: Evidence) -> Lead:
@@ -83,7 +78,7 @@ def confirmed(state: State, retests: Retests, best: Lead | None) -> Retests:
 
 def validated(state: State, passed: Passes, rules: Rules) -> Iterator[tuple[Passed, Experiment]]:
     """The best cells go to the validation tier, TOP at a time and more while the tiers disagree; free ideas all do."""
-    best, places = lead_for_validation(state, rules), TOP * (1 + _disagree(state))
+    best, places = lead_for_validation(state, rules), TOP * (1 + disagree(state))
     there = _ahead(state, best, rules)
     for good, experiment in sorted(passed, key=lambda pair: pair[0].evidence.delta):
         if is_free(state, experiment):

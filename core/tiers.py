@@ -98,6 +98,12 @@ def agreement(state: State) -> Agreement | None:
 _agreements = Known[Agreement | None](1)
 
 
+def disagree(state: State) -> bool:
+    """Whether the tiers order experiments so differently that the screening settles little."""
+    both = agreement(state)
+    return both is not None and both.is_poor
+
+
 def _agreement(state: State, both: Tiers) -> Agreement | None:
     pairs = [
         (screened, validated)

@@ -19,7 +19,7 @@ from core.known import Known
 from core.merging import is_free, rival
 from core.sequential import information, log_evidence, sigmas_needed
 from core.state import Experiment, Spread, State
-from core.tiers import MIN_RUNS, Tiers, agreement, keeps_failing, tiers
+from core.tiers import MIN_RUNS, Tiers, disagree, keeps_failing, tiers
 
 PRIOR_SD = {"cpu": 0.015}  # the template's CPU profile; measured, see README
 PRIOR_SD_GPU = 0.0007  # seed to seed, published for one H100 and 5 minutes
@@ -245,7 +245,7 @@ def _evidence(state: State, sides: _Sides, rules: Rules) -> Evidence:
     experiment, levels = sides.experiment, tiers(state)
     wave = state.waves.get(experiment.wave) if experiment.wave else None
     runs = (*experiment.runs, *state.experiments[sides.against].runs)
-    where = (levels.screen, levels.validate, _is_poor(state), state.spread.get(sides.gpu_type))
+    where = (levels.screen, levels.validate, disagree(state), state.spread.get(sides.gpu_type))
     parts = (*sides, wave, rules, *where, *(state.runs[run].result for run in runs))
     return _weighed((experiment.id, sides.gpu_type), parts, lambda: _compared(state, sides, rules, levels))
 
@@ -287,14 +287,8 @@ def _log_needed(state: State, experiment: Experiment, gpu_type: str, rules: Rule
     if experiment.screening is not None:
         return max(level - experiment.screening.log_evidence, -math.log(VALIDATED))
     if levels.are_two and gpu_type not in levels.validate:
-        return level - math.log(WIDER) if _is_poor(state) else level
+        return level - math.log(WIDER) if disagree(state) else level
     return level
-
-
-def _is_poor(state: State) -> bool:
-    """Whether the tiers order experiments differently."""
-    both = agreement(state)
-    return both is not None and both.is_poor
 
 
 def _memory_gb(state: State, name: ExperimentId, gpu_type: str) -> float:

@@ -102,18 +102,18 @@ def rebased(state: State, name: ExperimentId, at: float) -> Iterator[ev.Known]:
         reason = f"the baseline has moved from {experiment.parent} to {on}"
         yield ev.ExperimentRebased(at=at, experiment=name, on=on, digest=fact.digest, reason=reason)
     elif fact.twin == name:
-        yield _the_same(state, name, at)
+        yield _as_it_is(state, name, at)
     else:
         yield ev.ExperimentRebased(at=at, experiment=name, on=on, reason=fact.reason)
 
 
-def _the_same(state: State, name: ExperimentId, at: float) -> ev.ExperimentRebased:
-    """Its train.py and its runs stay what they are: it undoes all that the new baseline changed, or was made for it."""
-    is_there = state.experiments[name].parent == state.baseline
-    same = f"its train.py is the same on top of {state.baseline}"
-    reason = "it clashes with what else has passed, so it is tried alone" if is_there else same
-    digest = state.experiments[name].digest
-    return ev.ExperimentRebased(at=at, experiment=name, on=state.baseline, digest=digest, reason=reason)
+def _as_it_is(state: State, name: ExperimentId, at: float) -> ev.ExperimentRebased:
+    """To the present baseline with its train.py and its runs: that is what its change makes of this one too."""
+    experiment = state.experiments[name]
+    moved = f"its train.py is the same on top of {state.baseline}"
+    alone = "it clashes with what else has passed, so it is tried alone"  # and is where it was
+    reason = alone if experiment.parent == state.baseline else moved
+    return ev.ExperimentRebased(at=at, experiment=name, on=state.baseline, digest=experiment.digest, reason=reason)
 
 
 def merged(state: State, names: tuple[ExperimentId, ...], at: float) -> Iterator[ev.Known]:
@@ -131,7 +131,7 @@ def merged(state: State, names: tuple[ExperimentId, ...], at: float) -> Iterator
     elif len(names) > 1:
         yield from merged(state, names[:1], at)
     elif fact.twin == names[0]:
-        yield _the_same(state, names[0], at)
+        yield _as_it_is(state, names[0], at)
     else:
         reason = f"cannot be put on top of {state.baseline}: {fact.reason}"
         yield ev.ExperimentJudged(at=at, experiment=names[0], verdict="discarded", reason=reason)

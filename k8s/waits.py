@@ -22,6 +22,18 @@ _IMAGE = frozenset(
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"})
 _COUNT = re.compile(r"(\d+) (.+?)(?=, \d+ |\.?$)")
 _TAINT = re.compile(r"taint\w* \{([^:}]+)")
+_ILL = {  # what the cluster itself finds wrong with a node, by its taint
+    "node.kubernetes.io/unreachable": "unreachable",
+    "node.kubernetes.io/not-ready": "not ready",
+    "node.kubernetes.io/unschedulable": "cordoned",
+    "node.kubernetes.io/memory-pressure": "short of memory",
+    "node.kubernetes.io/disk-pressure": "short of disk",
+    "node.kubernetes.io/pid-pressure": "short of process ids",
+    "node.kubernetes.io/network-unavailable": "without network",
+    "node.kubernetes.io/out-of-service": "out of service",
+    "node.cloudprovider.kubernetes.io/uninitialized": "not set up yet",
+    "node.cloudprovider.kubernetes.io/shutdown": "shut down",
+}
 _ELSEWHERE = re.compile(r"didn't match|did not match|affinity|selector")
 
 
@@ -78,7 +90,7 @@ def scheduling(message: str) -> Waits:
     counts = message.partition("nodes are available: ")[2].partition("preemption:")[0].strip().rstrip(".")
     reasons = [(int(match[1]), match[2]) for match in _COUNT.finditer(counts)]
     ours = [(count, reason) for count, reason in reasons if not _ELSEWHERE.search(reason)]
-    for read in (_full, _reserved, _cramped, _cordoned):
+    for read in (_full, _reserved, _cramped, _ill):
         if waits := read(ours):
             return waits
     if reasons and not ours:
@@ -99,36 +111,48 @@ def _full(counts: Counts) -> Waits | None:
 
 def _besides(counts: Counts) -> str:
     """More nodes of the type, and what keeps it from them."""
-    cordoned = sum(count for count, reason in counts if "unschedulable" in reason)
-    reserved = [(count, _taint(reason)) for count, reason in counts if "taint" in reason]
-    said = [f"{_nodes(cordoned)} cordoned"] if cordoned else []
-    said += [f"{_nodes(count)} reserved ({taint})" for count, taint in reserved]
+    said = [f"{_nodes(count)} {what}" for count, what in _sick(counts)]
+    said += [f"{_nodes(count)} reserved ({taint})" for count, taint in _taints(counts)]
     return f"; {', '.join(said)}" if said else ""
 
 
+def _sick(counts: Counts) -> Counts:
+    """Nodes that take nothing at present, and why."""
+    found = [
+        (count, "cordoned" if "were unschedulable" in reason else _ILL.get(_taint(reason))) for count, reason in counts
+    ]
+    return [(count, what) for count, what in found if what is not None]
+
+
+def _taints(counts: Counts) -> Counts:
+    """Nodes that are kept for others, and the taint that says so."""
+    found = [(count, _taint(reason)) for count, reason in counts if "taint" in reason]
+    return [(count, taint) for count, taint in found if taint not in _ILL]
+
+
 def _reserved(counts: Counts) -> Waits | None:
-    for count, reason in counts:
-        if "taint" in reason:
-            kind, verb = ("nodes", "are") if count > 1 else ("node", "is")
-            return Waits(
-                "taint",
-                f"{count} {kind} {verb} reserved by the taint {_taint(reason)}: wait, or add it to "
-                "kubernetes.tolerations",
-            )
+    for count, taint in _taints(counts):
+        return Waits(
+            "taint", f"{_are(count, 'reserved')} by the taint {taint}: wait, or add it to kubernetes.tolerations"
+        )
     return None
 
 
 def _cramped(counts: Counts) -> Waits | None:
     for count, reason in counts:
         if reason.startswith("Insufficient "):
-            return Waits("room", f"too little {reason.removeprefix('Insufficient ')} is free on {_nodes(count)}")
+            return Waits(
+                "room",
+                f"too little {reason.removeprefix('Insufficient ')} is free on {_nodes(count)}{_besides(counts)}",
+            )
     return None
 
 
-def _cordoned(counts: Counts) -> Waits | None:
-    if counts and all("unschedulable" in reason for _, reason in counts):
-        return Waits("nodes", f"{_nodes(sum(count for count, _ in counts))} cordoned: no other has this GPU type")
-    return None
+def _ill(counts: Counts) -> Waits | None:
+    sick = _sick(counts)
+    if not sick or len(sick) < len(counts):
+        return None
+    return Waits("nodes", f"{' and '.join(_are(*each) for each in sick)}: no other has this GPU type")
 
 
 def _taint(reason: str) -> str:
@@ -138,6 +162,10 @@ def _taint(reason: str) -> str:
 
 def _nodes(count: int) -> str:
     return f"{count} node" if count == 1 else f"{count} nodes"
+
+
+def _are(count: int, what: str) -> str:
+    return f"{_nodes(count)} {'is' if count == 1 else 'are'} {what}"
 
 
 def _on_its_node(pod: Pod, events: list[Event]) -> Waits:

@@ -17,6 +17,7 @@ from core.clock import SystemClock
 from k8s.client import ClusterError, Connection
 
 VARIABLE = "AUTORESEARCH_TEST_KUBECONFIG"
+SHARED = "AUTORESEARCH_TEST_SHARED_FILES"
 HOW = (
     f"Set {VARIABLE} to the kubeconfig of a cluster with GPU nodes whose pods may be created and deleted; "
     "AUTORESEARCH_TEST_PYTHON and AUTORESEARCH_TEST_IMAGE say what its pods run."
@@ -29,6 +30,13 @@ def kubeconfig() -> str:
     if not path:
         pytest.skip(HOW)
     return path
+
+
+@pytest.fixture
+def shared_files() -> None:
+    """Its pods see the files of this machine."""
+    if not os.environ.get(SHARED):
+        pytest.skip(f"Set {SHARED} to 1 if pods see the files of this machine, and its Python with torch.")
 
 
 @pytest.fixture(scope="session")

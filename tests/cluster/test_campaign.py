@@ -22,7 +22,6 @@ from core.state import State
 
 PER_WAITING = 4  # GPUs for each Job that may wait
 TRAINER = Path(__file__).parents[2] / "trainer"
-SHARED = "AUTORESEARCH_TEST_SHARED_FILES"
 TRAINING = """\
 env = { AUTORESEARCH_DATA = "/corpus", AUTORESEARCH_DEVICE = "cpu", OMP_NUM_THREADS = "1" }
 max_gpus = { H100 = 2, H200 = 1 }
@@ -73,9 +72,8 @@ async def test_what_runs_is_stopped_and_nothing_is_left(kubeconfig: str, place: 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shared_files")
 async def test_the_trainer_itself_is_researched(kubeconfig: str, place: str, tmp_path: Path) -> None:
-    if not os.environ.get(SHARED):
-        pytest.skip(f"Set {SHARED} to 1 if pods see the files of this machine, and have torch.")
     data, texts = tmp_path / "data", tmp_path / "texts"
     texts.mkdir()
     for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[:120]:

@@ -153,12 +153,11 @@ async def test_runs_of_a_node_that_fails_are_made_elsewhere(kubeconfig: str, pla
         assert trip.lost() or unfinished(trip), "what had told its result is not lost"
 
 
+@pytest.mark.usefixtures("shared_files")
 async def test_a_run_that_its_node_takes_along_is_lost_and_made_elsewhere(
     kubeconfig: str, place: str, tmp_path: Path
 ) -> None:
     """It has told no result when its node fails, and cannot: it costs its experiment nothing."""
-    if "AUTORESEARCH_TEST_SHARED_FILES" not in os.environ:
-        pytest.skip("Set AUTORESEARCH_TEST_SHARED_FILES=1 if pods see the files of this machine.")
     hold = tmp_path / "hold"
     async with expedition(kubeconfig, place, tmp_path, train=HELD.replace("HOLD", str(hold))) as trip:
         hold.touch()

@@ -100,6 +100,31 @@ def why(pod: Pod | None, *events: Event, job: Job | None = None) -> Waits:
             "1 node is reserved by the taint a: wait, or add it to kubernetes.tolerations",
         ),
         (
+            (
+                "0/16 nodes are available: 12 node(s) had taint {node.kubernetes.io/unreachable: }, that the pod "
+                "didn't tolerate, 1 node(s) had taint {node.kubernetes.io/disk-pressure: }, that the pod didn't "
+                "tolerate, 3 node(s) didn't match Pod's node affinity."
+            ),
+            "nodes",
+            "12 nodes are unreachable and 1 node is short of disk: no other has this GPU type",
+        ),
+        (
+            (
+                "0/5 nodes are available: 3 Insufficient nvidia.com/gpu, 2 node(s) had untolerated taint "
+                "{node.kubernetes.io/not-ready: }."
+            ),
+            "gpu",
+            "no GPU is free on the 3 nodes that could take it; 2 nodes not ready",
+        ),
+        (
+            (
+                "0/3 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }, "
+                "2 node(s) had untolerated taint {team: NoSchedule}."
+            ),
+            "taint",
+            "2 nodes are reserved by the taint team: wait, or add it to kubernetes.tolerations",
+        ),
+        (
             "0/4 nodes are available: 4 node(s) didn't match Pod's node affinity/selector.",
             "nodes",
             "no node has this GPU type and the labels that are asked for",
@@ -108,7 +133,7 @@ def why(pod: Pod | None, *events: Event, job: Job | None = None) -> Waits:
         (
             "0/2 nodes are available: 2 node(s) were unschedulable.",
             "nodes",
-            "2 nodes cordoned: no other has this GPU type",
+            "2 nodes are cordoned: no other has this GPU type",
         ),
         ("no nodes available to schedule pods", "room", "no nodes available to schedule pods"),
     ],

@@ -85,9 +85,7 @@ def heading(moment: Moment, cells: int = 200) -> str:
 
 def _running(state: State, wave: Wave) -> int:
     """Its experiments with a run that has started: what runs is fewer than a large wave."""
-    mine = dict.fromkeys(
-        run.experiment for run in map(state.runs.__getitem__, state.active) if run.started_at is not None
-    )
+    mine = {run.experiment for run in (state.runs[name] for name in state.active) if run.started_at is not None}
     return sum(state.experiments[name].wave == wave.id for name in mine)
 
 

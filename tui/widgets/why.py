@@ -238,7 +238,7 @@ def _reported(moment: Moment, experiment: Experiment) -> Iterator[tuple[float, s
             case ev.ExperimentScreened():
                 yield fact.at, "passed the screening"
             case ev.ExperimentRebased():
-                yield fact.at, f"moved on top of {fact.on}"
+                yield fact.at, f"on top of {fact.on}: {safe(fact.reason, 300)}"
             case ev.ExperimentJudged():
                 yield fact.at, f"{fact.verdict}"
             case ev.BaselineMoved():
