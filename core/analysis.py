@@ -1,7 +1,9 @@
 """A wave's results so far: each cell against the parent, what the design's effects are, and which cell looks best.
 
-Everything is compared on one GPU type, the one with most results. It can be asked again after every finished run:
-cells that crashed, were vetoed, repeat another experiment or still run have their place. Pure; knows no screen.
+Each cell is compared with the parent on the GPU type that it ran on. The fit is made on one type, that with most
+results; cells that ran elsewhere come in by their difference to the parent there. It can be asked again after every
+finished run: cells that crashed, were vetoed, repeat another experiment or still run have their place. Pure; knows no
+screen.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from core.patch import Edit
 from core.state import Experiment, State, Wave
 from core.verdict import Noise, noise
 
-# measured: it has results on this GPU type. waiting: it will have. lost: it never will here. moved: it was made to
+# measured: it has results that compare. waiting: it will have. lost: it never will. moved: it was made to
 # start from another baseline, so it says nothing about this wave. not run: it belongs to the design, but was not tried.
 Standing = Literal["measured", "waiting", "lost", "moved", "not run"]
 
@@ -34,8 +36,9 @@ Standing = Literal["measured", "waiting", "lost", "moved", "not run"]
 class Cell(msgspec.Struct, frozen=True):
     """One experiment of a wave, its unchanged parent, or a cell of the design that has neither.
 
-    `delta` is its mean val_bpb minus the parent's, with `standard_error` from the run-to-run noise; None until both
-    are measured. `runs` and `mean` are of its twin if it repeats another experiment.
+    `mean` is of `runs` runs on `gpu_type`; of its twin if it repeats another experiment. `delta` is `mean` minus the
+    parent's there, with `standard_error` from the run-to-run noise; None until both are measured. `level` is what
+    cells are ordered by and fitted to: `mean`, or where it ran on another type than most, the parent's mean plus delta.
     """
 
     experiment: ExperimentId | None
@@ -48,6 +51,8 @@ class Cell(msgspec.Struct, frozen=True):
     mean: float | None = None
     delta: float | None = None
     standard_error: float | None = None
+    gpu_type: str = ""
+    level: float | None = None
 
 
 class Analysis(msgspec.Struct, frozen=True):
@@ -56,7 +61,7 @@ class Analysis(msgspec.Struct, frozen=True):
     wave: WaveId
     parent: ExperimentId
     design: Design | None
-    gpu_type: str
+    gpu_type: str  # of the fit
     noise: Noise
     cells: tuple[Cell, ...]
     fit: Fit | None = None
@@ -80,11 +85,11 @@ def wave_analysis(state: State, wave: Wave) -> Analysis | None:
     bare = Analysis(wave.id, wave.parent, wave.design, gpu_type, measured, ())
     try:
         found = _cells(state, wave, design, members, gpu_type)
-        compared = _replace(bare, cells=_compared(state, wave, found, measured, gpu_type))
-        return _fitted(compared, design) if design else compared
+        compared = _replace(bare, cells=_compared(state, wave, found, gpu_type))
+        return _fitted(state, compared, design) if design else compared
     except DesignError as error:  # a recording may hold any design
         found = _cells(state, wave, None, members, gpu_type)
-        return _replace(bare, cells=_compared(state, wave, found, measured, gpu_type), problem=str(error))
+        return _replace(bare, cells=_compared(state, wave, found, gpu_type), problem=str(error))
 
 
 _replace = msgspec.structs.replace
@@ -136,7 +141,7 @@ def _cells(
         return found
     known = {place(design, cell.cell) for cell in found}
     rest = [cell for cell in cells(design) if place(design, cell) not in known]
-    return [*found, *(_of_design(state, design, cell, base, source, gpu_type) for cell in rest)]
+    return [*found, *(_of_design(state, wave, design, cell, base, source, gpu_type) for cell in rest)]
 
 
 def _base(design: Design, source: str) -> dict[str, str]:
@@ -151,25 +156,35 @@ def _texts(source: str) -> dict[str, str]:
 
 
 def _of_experiment(state: State, wave: Wave, member: Experiment, cell: dict[str, str], gpu_type: str) -> Cell:
-    scores = state.scores.get((member.twin or member.id, gpu_type), ())
+    kind, scores = _measured(state, wave.parent, member.twin or member.id, gpu_type)
     standing: Standing = "measured" if scores else "waiting" if member.is_open else "lost"
     if member.id != wave.parent and member.parent != wave.parent:
         scores, standing = (), "moved"
     mean = fmean(scores) if scores else None
-    return Cell(member.id, standing, member.status, member.title, cell, member.twin, len(scores), mean)
+    return Cell(member.id, standing, member.status, member.title, cell, member.twin, len(scores), mean, gpu_type=kind)
+
+
+def _measured(state: State, parent: ExperimentId, name: ExperimentId, gpu_type: str) -> tuple[str, tuple[float, ...]]:
+    """On this type, or else where it has most results, if the parent is known on both."""
+    here = state.scores.get((name, gpu_type), ())
+    if here or (parent, gpu_type) not in state.scores:
+        return gpu_type, here
+    others = sorted({state.runs[run].gpu_type for run in state.experiments[name].runs})
+    known = {kind: state.scores.get((name, kind), ()) for kind in others if (parent, kind) in state.scores}
+    return max(known.items(), key=lambda item: len(item[1]), default=(gpu_type, ()))
 
 
 def _of_design(
-    state: State, design: Design, cell: dict[str, str], base: dict[str, str], source: str, gpu_type: str
+    state: State, wave: Wave, design: Design, cell: dict[str, str], base: dict[str, str], source: str, gpu_type: str
 ) -> Cell:
     """Not proposed by this wave: perhaps because it was tried before."""
     made = change(design, cell, base)
     digest = _digest(source, tuple(sorted(made.settings.items())), made.edits)
     twin = state.digests.get(digest) if digest else None
-    scores = state.scores.get((twin, gpu_type), ()) if twin else ()
+    kind, scores = _measured(state, wave.parent, twin, gpu_type) if twin else ("", ())
     if twin is None or not scores:
         return Cell(None, "not run", "", "", cell)
-    return Cell(None, "measured", "", "", cell, twin, len(scores), fmean(scores))
+    return Cell(None, "measured", "", "", cell, twin, len(scores), fmean(scores), gpu_type=kind)
 
 
 @lru_cache(maxsize=4096)
@@ -181,27 +196,39 @@ def _digest(source: str, settings: tuple[tuple[str, str], ...], edits: tuple[Edi
         return ""
 
 
-def _compared(state: State, wave: Wave, found: list[Cell], measured: Noise, gpu_type: str) -> tuple[Cell, ...]:
-    base = state.scores.get((wave.parent, gpu_type), ())
-    return tuple(_against(cell, base, measured.sd) if cell.experiment != wave.parent else cell for cell in found)
+def _compared(state: State, wave: Wave, found: list[Cell], gpu_type: str) -> tuple[Cell, ...]:
+    return tuple(_against(state, wave.parent, cell, gpu_type) for cell in found)
 
 
-def _against(cell: Cell, base: tuple[float, ...], sd: float) -> Cell:
-    if cell.mean is None or not base:
-        return cell
-    return _replace(cell, delta=cell.mean - fmean(base), standard_error=sd * math.sqrt(1 / cell.runs + 1 / len(base)))
+def _against(state: State, parent: ExperimentId, cell: Cell, gpu_type: str) -> Cell:
+    base = state.scores.get((parent, cell.gpu_type), ())
+    if cell.mean is None or not base or cell.experiment == parent:
+        return _replace(cell, level=cell.mean)
+    delta = cell.mean - fmean(base)
+    error = noise(state, cell.gpu_type).sd * math.sqrt(1 / cell.runs + 1 / len(base))
+    level = cell.mean if cell.gpu_type == gpu_type else fmean(state.scores[parent, gpu_type]) + delta
+    return _replace(cell, delta=delta, standard_error=error, level=level)
 
 
 # --- the fit ----------------------------------------------------------------------------------------------------------
 
 
-def _fitted(analysis: Analysis, design: Design) -> Analysis:
+def _fitted(state: State, analysis: Analysis, design: Design) -> Analysis:
+    here = analysis.gpu_type
+    others = sorted({cell.gpu_type for cell in analysis.cells if cell.mean is not None} - {here})
+    errors = {kind: _error(state, analysis.parent, kind) for kind in (here, *others)}
     placed = [cell for cell in analysis.cells if place(design, cell.cell) is not None]
     shared = Counter(cell.twin or cell.experiment for cell in placed if cell.mean is not None)
+    worth = {kind: (analysis.noise.sd / noise(state, kind).sd) ** 2 for kind in (here, *others)}  # of a run, in ours
     seen = [
-        Observation(cell.cell, cell.mean, cell.runs / shared[cell.twin or cell.experiment])
+        Observation(
+            cell.cell,
+            cell.level,
+            cell.runs * worth[cell.gpu_type] / shared[cell.twin or cell.experiment],
+            cell.gpu_type if cell.gpu_type in others else "",
+        )
         for cell in placed
-        if cell.mean is not None
+        if cell.level is not None
     ]
     found = fit(
         design,
@@ -210,6 +237,7 @@ def _fitted(analysis: Analysis, design: Design) -> Analysis:
         noise_df=analysis.noise.df,
         pending=_named(placed, "waiting"),
         lost={**_named(placed, "lost"), **_named(placed, "moved"), **_named(placed, "not run")},
+        shifts={kind: math.hypot(errors[here], errors[kind]) for kind in others},
     )
     if found is None:
         return _replace(analysis, problem="No cell of the design has a result yet.")
@@ -217,6 +245,11 @@ def _fitted(analysis: Analysis, design: Design) -> Analysis:
     return _replace(
         analysis, fit=found, predicted=best, turning=turning(design, found, best) if best is not None else None
     )
+
+
+def _error(state: State, name: ExperimentId, gpu_type: str) -> float:
+    """Standard error of its mean there."""
+    return noise(state, gpu_type).sd / math.sqrt(max(1, len(state.scores.get((name, gpu_type), ()))))
 
 
 def _named(placed: list[Cell], standing: Standing) -> Mapping[str, dict[str, str]]:

@@ -25,11 +25,15 @@ FEW = 3  # pending cells that are named; more are counted
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """The mean val_bpb of a cell over `runs` runs. A cell that shares its runs with another counts a part of them."""
+    """The mean val_bpb of a cell over `runs` runs. A cell that shares its runs with another counts a part of them.
+
+    `on` names where it was measured if that is elsewhere; `mean` is moved by what is known of the difference then.
+    """
 
     cell: Mapping[str, str]
     mean: float
     runs: float = 1.0
+    on: str = ""
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -38,8 +42,9 @@ class Effect(msgspec.Struct, frozen=True):
     A main effect is the change from the lowest to the highest level, at the centre of the others; an interaction is
     half the difference between a factor's effects at the two ends of the other; a bend is how much the ends are above
     the middle. Of a category with more than two levels it is the deviation of `levels` from the mean of those seen.
-    `standard_error` follows from the run-to-run noise: sqrt(sd² c'(X'WX)⁻¹c) (Draper and Smith, Applied Regression
-    Analysis, chapter 5); `low` and `high` are its 95 % interval, by Student's t.
+    `standard_error` follows from the run-to-run noise, or from the cells' distance to the fit where that is more:
+    sqrt(sd² c'(X'WX)⁻¹c) (Draper and Smith, Applied Regression Analysis, chapters 2 and 5); `low` and `high` are its
+    95 % interval, by Student's t.
     """
 
     factors: Term
@@ -77,11 +82,19 @@ class Fit(msgspec.Struct, frozen=True):
     coefficients: tuple[float, ...]
     covariance: tuple[tuple[float, ...], ...]
 
+    @property
+    def error(self) -> tuple[float, float]:
+        """Standard deviation that all errors follow from, and its degrees of freedom.
+
+        Noise, unless the model lacks fit: then repeating the design elsewhere on the surface would scatter by more.
+        """
+        return _error(self.residual_sd if self.is_off else None, self.residual_df, self.noise_sd, self.noise_df)
+
     def predict(self, points: Matrix) -> tuple[Matrix, Matrix]:
         """Expected val_bpb and its standard error at points, as `core.coding.place` codes them."""
         rows = _with_mean(matrix(self.model, points))
         variances = np.einsum("ij,jk,ik->i", rows, np.array(self.covariance), rows)
-        return rows @ np.array(self.coefficients), self.noise_sd * np.sqrt(np.maximum(variances, 0.0))
+        return rows @ np.array(self.coefficients), self.error[0] * np.sqrt(np.maximum(variances, 0.0))
 
 
 def fit(
@@ -92,37 +105,51 @@ def fit(
     noise_df: float = float("inf"),
     pending: Mapping[str, Mapping[str, str]] | None = None,
     lost: Mapping[str, Mapping[str, str]] | None = None,
+    shifts: Mapping[str, float] | None = None,
 ) -> Fit | None:
     """From the cells that have results. `pending` and `lost` name the cells that will have one, or never.
 
-    None if no cell has a result. Cells that are not levels of the design are left out. Raises DesignError.
+    `shifts`: by `Observation.on`, the standard error of the difference that its means were moved by; all of them share
+    it, so what it leaves unknown is fitted along (a mixed model: Searle, Casella and McCulloch, Variance Components,
+    chapter 7). None if no cell has a result. Cells that are not levels of the design are left out. Raises DesignError.
     """
     done = _pooled(design, observations)
     if not done:
         return None
-    points = np.array([*done], ndmin=2).reshape(len(done), len(design.factors))
+    points = np.array([point for point, _ in done], ndmin=2).reshape(len(done), len(design.factors))
     means, runs = (np.array(values) for values in zip(*done.values(), strict=True))
+    places = [on for on in dict.fromkeys(on for _, on in done) if on]
+    elsewhere = np.array([[on == place for place in places] for _, on in done], dtype=float).reshape(len(done), -1)
+    sd = max(noise_sd, SMALLEST_SD)
+    known = np.array([(sd / max((shifts or {})[place], SMALLEST_SD)) ** 2 for place in places])
     waiting, gone = (_placed(design, cells or {}) for cells in (pending, lost))
     found = _select(design, points, waiting)
     x = matrix(found.model, points)
-    coefficients, inverse, rank = _solved(x, means, runs)
-    sd = max(noise_sd, SMALLEST_SD)
-    off, df = means - _with_mean(x) @ coefficients, len(done) - rank
+    solved, inverse, rank = _solved(x, elsewhere, known, means, runs)
+    off, df = means - _with_mean(np.hstack([x, elsewhere])) @ solved, max(0, len(done) - rank - len(places))
     residual_sd = float(np.sqrt(runs @ off**2 / df)) if df else None
+    is_off = residual_sd is not None and _exceeds((residual_sd / sd) ** 2, df, noise_df)
+    size = 1 + x.shape[1]
+    coefficients, covariance = solved[:size], inverse[:size, :size]
+    error = _error(residual_sd if is_off else None, df, sd, noise_df)
     return Fit(
-        effects=_effects(design, found, coefficients, inverse, sd, noise_df),
+        effects=_effects(design, found, coefficients, covariance, *error),
         missing=_missing(design, points, found, waiting, gone),
-        cells=len(done),
+        cells=len({point for point, _ in done}),
         runs=float(runs.sum()),
         noise_sd=sd,
         noise_df=noise_df,
         residual_sd=residual_sd,
         residual_df=df,
-        is_off=residual_sd is not None and _exceeds((residual_sd / sd) ** 2, df, noise_df),
+        is_off=is_off,
         model=found.model,
         coefficients=tuple(map(float, coefficients)),
-        covariance=tuple(tuple(map(float, row)) for row in inverse),
+        covariance=tuple(tuple(map(float, row)) for row in covariance),
     )
+
+
+def _error(residual_sd: float | None, residual_df: float, noise_sd: float, noise_df: float) -> tuple[float, float]:
+    return (noise_sd, noise_df) if residual_sd is None else (residual_sd, residual_df)
 
 
 def effects(
@@ -134,17 +161,20 @@ def effects(
     return found.effects if found else ()
 
 
-def _solved(x: Matrix, means: Matrix, runs: Matrix) -> tuple[Matrix, Matrix, int]:
-    """Weighted least squares with a free mean: coefficients (the mean first), (X'WX)⁻¹ and the rank.
+def _solved(x: Matrix, elsewhere: Matrix, known: Matrix, means: Matrix, runs: Matrix) -> tuple[Matrix, Matrix, int]:
+    """Weighted least squares with a free mean: coefficients (the mean first), (X'WX)⁻¹ and the rank of x.
 
     Of columns that depend on each other it is the smallest solution; the mean is not among what is made small.
+    The columns of `elsewhere` have coefficients about zero, `known` being their precision in units of the noise.
     """
-    total = runs.sum()
-    centre, middle = runs @ x / total, runs @ means / total
-    left = np.sqrt(runs)[:, None] * (x - centre)
-    inverse = np.linalg.pinv(left.T @ left, rcond=SHORTEST**2, hermitian=True) if x.shape[1] else np.zeros((0, 0))
+    columns, own, total = np.hstack([x, elsewhere]), x.shape[1], runs.sum()
+    centre, middle = runs @ columns / total, runs @ means / total
+    left = np.sqrt(runs)[:, None] * (columns - centre)
+    gram = left.T @ left + np.diag([*np.zeros(own), *known])
+    inverse = np.linalg.pinv(gram, rcond=SHORTEST**2, hermitian=True) if len(gram) else np.zeros((0, 0))
     slopes = inverse @ left.T @ (np.sqrt(runs) * (means - middle))
-    rank = 1 + (int(np.linalg.matrix_rank(left, tol=SHORTEST * np.linalg.norm(left, 2))) if x.shape[1] else 0)
+    mine = left[:, :own]
+    rank = 1 + (int(np.linalg.matrix_rank(mine, tol=SHORTEST * np.linalg.norm(mine, 2))) if own else 0)
     across = -centre @ inverse
     whole = np.block([[np.array([[1 / total - across @ centre]]), across[None, :]], [across[:, None], inverse]])
     return np.concatenate([[middle - centre @ slopes], slopes]), whole, rank
@@ -162,16 +192,18 @@ def _exceeds(ratio: float, df: float, noise_df: float) -> bool:
 # --- cells ------------------------------------------------------------------------------------------------------------
 
 
-def _pooled(design: Design, observations: Sequence[Observation]) -> dict[tuple[float, ...], tuple[float, float]]:
-    """Mean and runs of each different cell."""
-    done: dict[tuple[float, ...], tuple[float, float]] = {}
+def _pooled(
+    design: Design, observations: Sequence[Observation]
+) -> dict[tuple[tuple[float, ...], str], tuple[float, float]]:
+    """Mean and runs of each different cell, wherever it was measured."""
+    done: dict[tuple[tuple[float, ...], str], tuple[float, float]] = {}
     for seen in observations:
         point = place(design, seen.cell)
         if point is None or not seen.runs > 0:
             continue
-        mean, runs = done.get(point, (0.0, 0.0))
+        mean, runs = done.get((point, seen.on), (0.0, 0.0))
         total = runs + seen.runs
-        done[point] = (mean + (seen.mean - mean) * seen.runs / total, total)
+        done[point, seen.on] = (mean + (seen.mean - mean) * seen.runs / total, total)
     return done
 
 

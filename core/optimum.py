@@ -62,7 +62,7 @@ def predicted(design: Design, fit: Fit, tested: Iterable[Mapping[str, str]]) -> 
     choices = _choices(design)
     best = _descend(fit, starts, choices) if is_whole(design, fit) else _lowest(fit, starts)
     (value,), (error,) = fit.predict(best[None, :])
-    half = student_t(fit.noise_df) * float(error)
+    half = student_t(fit.error[1]) * float(error)
     cell = _cell(design, best, choices)
     near = np.abs(np.array(points, ndmin=2) - best).max(axis=1).min() < ROUNDING
     return Prediction(cell, float(value), float(error), float(value) - half, float(value) + half, bool(near))

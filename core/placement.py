@@ -14,8 +14,9 @@ from zlib import crc32
 
 import msgspec
 
+from core.closing import closes, missing_runs
 from core.events import Purpose, Tier
-from core.ids import BASELINE, ExperimentId, RunId, run_id
+from core.ids import ExperimentId, RunId, run_id
 from core.merging import is_free, may_validate, rival
 from core.rivals import Retests, is_worth_validating, lead_for_validation
 from core.room import Room
@@ -24,13 +25,12 @@ from core.tiers import MIN_RUNS, Tiers, keeps_failing, tiers
 from core.verdict import (
     Rules,
     baseline_runs,
-    fresh,
     is_within_reach,
     judged_on,
     measured_on,
     reference,
 )
-from core.views import is_held, queued, remaining
+from core.views import is_held, queued
 
 PATIENCE_S = 1.0  # a researcher that answers within this gets its answer launched, not replicates
 SPARE_REPLICATES = 8  # of the baseline on one GPU type, when there is nothing better to run
@@ -38,6 +38,7 @@ MOST_FOR_RETESTS = 12
 FLEET = 8  # GPUs from which on one more run costs less than waiting for it
 
 Want = tuple[ExperimentId, str, Purpose]
+REPLICATE: Purpose = "replicate"
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +58,8 @@ def launches(state: State, rules: Rules, room: Room, retests: Retests, now: floa
     counts: Counter[ExperimentId] = Counter()
     levels = tiers(state)
     missing = _Missing(state)
-    wanted = ((want, True) for want in _wanted(state, rules, room, retests, levels, missing))
+    last: list[Want] = [(*run, REPLICATE) for run in missing_runs(state, rules)] if closes(state, rules, now) else []
+    wanted = ((want, True) for want in chain(last, _wanted(state, rules, room, retests, levels, missing)))
     spare = ((want, False) for want in _spare(state, rules, room, retests, missing, now))
     for (name, gpu_type, purpose), may_wait in chain(wanted, spare):
         if room.take(gpu_type, may_wait=may_wait):
@@ -80,7 +82,7 @@ def launches(state: State, rules: Rules, room: Room, retests: Retests, now: floa
 def _wanted(
     state: State, rules: Rules, room: Room, retests: Retests, levels: Tiers, missing: _Missing
 ) -> Iterator[Want]:
-    """What is needed for a verdict, or for the last report."""
+    """What is needed for a verdict."""
     compared = _compared(state)
     for_free = any(is_free(state, state.experiments[name]) for name in state.open)
     for name, gpu_type in compared:
@@ -93,8 +95,6 @@ def _wanted(
         yield from missing(name, gpu_type, _for_retests(state, soon, name, gpu_type))
     yield from _firsts(state, levels, room)
     yield from _repeats(state, rules, later, 0)
-    if (remaining(state) == 0 or state.gave_up) and not state.open:
-        yield from _report(state, rules)
 
 
 def _spare(state: State, rules: Rules, room: Room, retests: Retests, missing: _Missing, now: float) -> Iterator[Want]:
@@ -227,20 +227,11 @@ def _compared(state: State) -> list[tuple[ExperimentId, str]]:
     return list(dict.fromkeys([*((state.baseline, kind) for kind in types), *(pair for pair in older if pair[1])]))
 
 
-def _replicates(state: State, name: ExperimentId, gpu_type: str, enough: int, *, anew: bool = False) -> list[Want]:
-    """Runs that are missing until `name` has `enough` on this type; anew: those that it was kept for do not count."""
+def _replicates(state: State, name: ExperimentId, gpu_type: str, enough: int) -> list[Want]:
+    """Runs that are missing until `name` has `enough` on this type."""
     if keeps_failing(state, name, gpu_type):
         return []
-    finished = fresh(state, name, gpu_type) if anew else reference(state, name, gpu_type)
+    finished = reference(state, name, gpu_type)
     mine = (state.runs[run] for run in state.active)
     going_on = sum(run.experiment == name and run.gpu_type == gpu_type for run in mine)
-    return [(name, gpu_type, "replicate")] * max(0, enough - len(finished) - going_on)
-
-
-def _report(state: State, rules: Rules) -> Iterator[Want]:
-    """Fresh runs of the best and of the start, so that the gain that is reported is not the luck of the selection."""
-    champion = state.experiments[state.baseline]
-    if champion.evidence is None:
-        return
-    for name in (champion.id, BASELINE):
-        yield from _replicates(state, name, champion.evidence.gpu_type, rules.final_runs, anew=True)
+    return [(name, gpu_type, REPLICATE)] * max(0, enough - len(finished) - going_on)

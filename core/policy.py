@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from statistics import fmean
 
 import msgspec
 
+from core.closing import reached
 from core.duplicates import LATE, duplicates
 from core.events import Evidence, FinalVerdict
 from core.hopeless import hopeless
@@ -32,7 +32,6 @@ from core.verdict import (
     Retest,
     Rules,
     Wait,
-    measured_on,
 )
 from core.views import elapsed, proposed, queued, remaining, spent_usd
 
@@ -115,10 +114,10 @@ def plan(state: State, rules: Rules, now: float) -> tuple[Move, ...]:
     if not state.is_live or not state.session:
         return ()
     if state.lost is not None:  # what runs is not known; who stops the engine at once leaves it to itself
-        reason = f"{_why_stop(state, now)[0]} while the executor could not be reached; running jobs go on"
+        reason = f"{_why_stop(state, rules, now)[0]} while the executor could not be reached; running jobs go on"
         return (Finish(reason),) if _stop_now(state) else ()
     broken = _baseline_broken(state)
-    reason, code = (broken, 3) if broken else _why_stop(state, now)
+    reason, code = (broken, 3) if broken else _why_stop(state, rules, now)
     moves: list[Move] = [Cancel(run) for run in _to_cancel(state, all_runs=bool(broken) or _stop_now(state))]
     moves += [Cancel(run) for run in surplus(state, nothing_may_start=bool(reason) or state.pause is not None)]
     judged, retests = _recorded_first(state, rules)
@@ -204,24 +203,18 @@ def _baseline_broken(state: State) -> str:
     return ""
 
 
-def _why_stop(state: State, now: float) -> tuple[str, int]:
+def _why_stop(state: State, rules: Rules, now: float) -> tuple[str, int]:
     """A reason to start nothing new and end when the running jobs have."""
     limits = state.limits
     if state.stop is not None:
         return f"stopped by {state.stop.by}", 0
     if limits.max_hours is not None and elapsed(state, now) >= limits.max_hours * 3600:
         return f"the {limits.max_hours:g} h of this session are used", 0
-    if limits.target_bpb is not None and (mean := _baseline_mean(state)) is not None and mean <= limits.target_bpb:
+    if limits.target_bpb is not None and (mean := reached(state, rules)) is not None:
         return f"target reached: val_bpb {mean:.4f} ≤ {limits.target_bpb:g}", 0
     if limits.max_usd is not None and (spent := spent_usd(state, now)) is not None and spent >= limits.max_usd:
         return f"the budget of ${limits.max_usd:,.2f} is used", 0
     return "", 0
-
-
-def _baseline_mean(state: State) -> float | None:
-    """Of the type it was measured on, once more than one run says so."""
-    scores = state.scores.get((state.baseline, measured_on(state, state.baseline)), ())
-    return fmean(scores) if len(scores) > 1 else None
 
 
 def _ended(state: State) -> Iterator[Move]:

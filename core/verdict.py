@@ -204,6 +204,13 @@ def fresh(state: State, name: ExperimentId, gpu_type: str) -> tuple[float, ...]:
     return state.scores.get((name, gpu_type), ())[chosen.runs if chosen else 0 :]
 
 
+def fresh_start(state: State, gpu_type: str) -> tuple[float, ...]:
+    """val_bpb of the train.py as found on this type, without the runs that a change had to beat to be kept."""
+    kept = (_chosen_on(state.experiments[name], gpu_type) for name in state.lineage)
+    used = max((each.baseline_runs for each in kept if each is not None and each.against == BASELINE), default=0)
+    return state.scores.get((BASELINE, gpu_type), ())[used:]
+
+
 def _chosen_on(experiment: Experiment, gpu_type: str) -> Evidence | None:
     both = (experiment.evidence, experiment.screening)
     return next((evidence for evidence in both if evidence is not None and evidence.gpu_type == gpu_type), None)

@@ -17,7 +17,7 @@ from core.patch import apply
 from core.results import Row
 from core.state import Experiment, State
 from core.tiers import MIN_RUNS, agreement, tiers
-from core.verdict import Noise, fresh, measured_on, noise, student_t
+from core.verdict import Noise, fresh, fresh_start, measured_on, noise, student_t
 
 STATUS_VERSION = 2
 VERDICTS = ("kept", "discarded", "crashed", "vetoed", "duplicate", "merged")
@@ -104,7 +104,8 @@ def estimate(state: State, name: ExperimentId, *, on: str = "") -> Estimate | No
 class Improvement(msgspec.Struct, frozen=True):
     """The champion against the train.py as found, on one GPU type, with the half width of the 95 % interval.
 
-    `is_fresh`: no run counts on which the champion was chosen, so that luck in choosing does not flatter it.
+    `is_fresh`: no run counts on which the champion was chosen, so that luck in choosing does not flatter it;
+    `start_is_fresh`: nor any of the start that a kept change had to beat.
     """
 
     champion: ExperimentId
@@ -115,6 +116,7 @@ class Improvement(msgspec.Struct, frozen=True):
     runs: int
     start_runs: int
     is_fresh: bool
+    start_is_fresh: bool
 
     @property
     def percent(self) -> float:
@@ -138,9 +140,12 @@ def improvement(state: State) -> Improvement | None:
         return None
     is_fresh = sizes[gpu_type] >= MIN_RUNS
     end = fresh(state, name, gpu_type) if is_fresh else state.scores[name, gpu_type]
-    start, measured = state.scores[BASELINE, gpu_type], noise(state, gpu_type)
+    again, measured = fresh_start(state, gpu_type), noise(state, gpu_type)
+    start_is_fresh = len(again) >= MIN_RUNS
+    start = again if start_is_fresh else state.scores[BASELINE, gpu_type]
     half = student_t(measured.df) * measured.sd * math.sqrt(1 / len(end) + 1 / len(start))
-    return Improvement(name, gpu_type, fmean(start), fmean(end), half, len(end), len(start), is_fresh)
+    ends = (len(end), len(start), is_fresh, start_is_fresh)
+    return Improvement(name, gpu_type, fmean(start), fmean(end), half, *ends)
 
 
 def best(state: State) -> Estimate | None:
@@ -195,6 +200,7 @@ def status(state: State, *, now: float, alive: bool, pid: int | None) -> dict[st
             "runs": gain.runs,
             "start_runs": gain.start_runs,
             "fresh": gain.is_fresh,
+            "start_fresh": gain.start_is_fresh,
         },
         "tiers": both and {"rank_correlation": both.rank_correlation, "experiments": both.experiments},
         "noise": {

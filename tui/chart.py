@@ -148,7 +148,8 @@ def _reached(state: State) -> str:
     digits = 2 if gain.half_percent < 0.05 else 1
     change = f"{gain.percent:+.{digits}f} % ± {gain.half_percent:.{digits}f} %".replace("-", "−")
     but = "" if gain.is_fresh else ", the ones it was chosen for"
-    where = f"{gain.champion} on {gain.gpu_type}, {runs}{but}, {gain.start_runs} of the start; 95 % interval"
+    other = f"{gain.start_runs}{' fresh' if gain.start_is_fresh else ''} of the start"
+    where = f"{gain.champion} on {gain.gpu_type}, {runs}{but}, {other}; 95 % interval"
     return f"val_bpb {gain.start:.4f} → {gain.end:.4f}: {change} ({where})"
 
 

@@ -67,8 +67,13 @@ def _head(analysis: Analysis, simulated: bool) -> str:
 def described(analysis: Analysis) -> list[str]:
     """In words: kind, factors with levels, resolution, aliases."""
     design = analysis.design
-    if design is None or design.kind == "list" or analysis.problem:
-        return ["a list of free edits" if design is None or design.kind == "list" else design.kind]
+    if design is None or (design.kind == "list" and not design.factors):
+        return ["a list of free edits"]
+    if design.kind == "list":
+        many = _count(len(design.factors), "factor")
+        return [_filled(f"a list of settings of {many}, chosen point by point: each is compared with its parent only")]
+    if analysis.problem:
+        return [design.kind]
     level = resolution(design)
     stated = f", resolution {ROMAN.get(level, level)}" if level else ""
     made = f", {', '.join(design.generators)}" if design.generators else ""
@@ -110,11 +115,17 @@ def counted(analysis: Analysis) -> str:
     ]
     absent = sum(cell.standing == "not run" for cell in cells)
     others += [f"{absent} not run"] if absent else []
+    elsewhere = [cell for cell in cells if cell.standing == "measured" and cell.gpu_type != analysis.gpu_type]
+    for kind in dict.fromkeys(cell.gpu_type for cell in elsewhere):
+        there = _names([cell for cell in elsewhere if cell.gpu_type == kind])
+        others += [f"{there} on {_plain(kind)}, by the difference to {analysis.parent} there"]
     return _filled("; ".join([f"{done} of {_count(len(cells), 'cell')} measured", *others]))
 
 
 def _names(cells: Sequence[Cell]) -> str:
-    shown = [f"{cell.experiment}{f' {_glyph(cell)}' if cell.status in GLYPHS else ''}" for cell in cells[:8]]
+    shown = [
+        f"{cell.experiment or cell.twin}{f' {_glyph(cell)}' if cell.status in GLYPHS else ''}" for cell in cells[:8]
+    ]
     return ", ".join(shown) + (f" and {len(cells) - 8} more" if len(cells) > 8 else "")
 
 
@@ -235,10 +246,10 @@ def _grid(analysis: Analysis, design: Design) -> list[str]:
 
 def marks_of(analysis: Analysis, design: Design) -> dict[tuple[float, ...] | None, str]:
     best = analysis.predicted
-    measured = [cell for cell in analysis.cells if cell.mean is not None and place(design, cell.cell) is not None]
+    measured = [cell for cell in analysis.cells if cell.level is not None and place(design, cell.cell) is not None]
     found: dict[tuple[float, ...] | None, str] = {}
     if measured:
-        found[place(design, min(measured, key=lambda cell: cell.mean or 0.0).cell)] = BEST
+        found[place(design, min(measured, key=lambda cell: cell.level or 0.0).cell)] = BEST
     if best and (at := place(design, best.cell)) is not None:
         found[at] = found.get(at, "") + EXPECTED
     return found
@@ -257,7 +268,7 @@ def entry_of(analysis: Analysis, cell: Cell | None, mark: str) -> tuple[str, str
 def _deltas(analysis: Analysis) -> list[str]:
     """Every experiment against the parent, the best first."""
     told = [cell for cell in analysis.cells if cell.experiment != analysis.parent]
-    told.sort(key=lambda cell: math.inf if cell.mean is None else cell.mean)
+    told.sort(key=lambda cell: math.inf if cell.level is None else cell.level)
     digits = digits_of([cell.standard_error for cell in told if cell.standard_error] or [1e-4])
     lines = [_delta(cell, digits) for cell in told[:ROWS] if cell.experiment or cell.mean is not None]
     parent = analysis.parent_cell

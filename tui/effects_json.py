@@ -23,6 +23,7 @@ def facts(analysis: Analysis, *, simulated: bool = False) -> dict[str, Any]:
         "problem": analysis.problem,
         "design": design and _design(design, is_sound=not analysis.problem),
         "noise": {"sd": analysis.noise.sd, "df": analysis.noise.df, "measured_df": analysis.noise.measured_df},
+        "error": dict(zip(("sd", "df"), fit.error, strict=True)) if fit else None,
         "residual": _residual(fit) if fit else None,
         "cells": [_cell(cell) for cell in analysis.cells],
         "effects": [_effect(effect) for effect in fit.effects] if fit else [],
@@ -55,8 +56,9 @@ def _design(design: Design, *, is_sound: bool) -> dict[str, Any]:
 
 
 def _cell(cell: Cell) -> dict[str, Any]:
-    names = ("experiment", "standing", "status", "title", "cell", "twin", "runs", "mean", "delta", "standard_error")
-    return {name: getattr(cell, name) for name in names}
+    names = ("experiment", "standing", "status", "title", "cell", "twin")
+    measured = ("gpu_type", "runs", "mean", "delta", "standard_error", "level")
+    return {name: getattr(cell, name) for name in names + measured}
 
 
 def _effect(effect: Effect) -> dict[str, Any]:

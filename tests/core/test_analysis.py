@@ -60,13 +60,37 @@ def test_deltas_are_against_the_parent_on_the_same_gpu_type_with_the_noise_measu
     assert (found.gpu_type, found.noise.measured_df) == ("cpu", 2)
 
 
-def test_results_of_another_gpu_type_do_not_count() -> None:
+def on_two_types(*base: float) -> tuple[Analysis, ExperimentId]:
+    """Two cells on "cpu", and one on "H100" where the parent has these results."""
     story, (a, b, c) = planned()
     story.score(a, 2.41).score(b, 2.31)
     story.fleet(cpu=2, H100=1)
-    found = analysed(story.score(c, 1.0, on="H100").state)
+    return analysed(story.score(E0, *base, on="H100").score(c, 1.0, on="H100").state), c
+
+
+def test_a_result_on_a_gpu_type_without_the_parent_does_not_count() -> None:
+    found, c = on_two_types()
     assert found.gpu_type == "cpu"
     assert {cell.experiment: cell.mean for cell in found.cells}[c] is None
+
+
+def test_a_cell_that_ran_on_another_gpu_type_counts_by_its_difference_to_the_parent_there() -> None:
+    found, c = on_two_types(1.3, 1.3)
+    cell = next(cell for cell in found.cells if cell.experiment == c)
+    assert (cell.standing, cell.gpu_type, cell.mean) == ("measured", "H100", 1.0)
+    assert cell.delta == pytest.approx(-0.3)
+    assert cell.level == pytest.approx(2.51 - 0.3)
+    assert told(found) == pytest.approx({("DEPTH",): -0.2, ("MATRIX_LR",): -0.1, ("DEPTH", "MATRIX_LR"): 0.0}, abs=1e-9)
+    assert found.predicted is not None
+    assert found.predicted.cell == {"DEPTH": "8", "MATRIX_LR": "0.08"}
+
+
+def test_what_is_unknown_of_the_difference_between_gpu_types_is_in_the_errors() -> None:
+    few, _ = on_two_types(1.28, 1.32)
+    many, _ = on_two_types(*[1.28, 1.32] * 20)
+    assert few.fit is not None
+    assert many.fit is not None
+    assert few.fit.effects[0].standard_error > 1.05 * many.fit.effects[0].standard_error
 
 
 def test_waiting_crashed_and_vetoed_cells_have_their_place() -> None:

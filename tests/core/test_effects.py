@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,6 +113,43 @@ def test_what_the_model_does_not_have_shows_as_lack_of_fit() -> None:
     assert straight.residual_df == threeway.residual_df == 1
     assert not straight.is_off
     assert threeway.is_off
+
+
+def test_errors_follow_from_the_lack_of_fit_where_it_is_more_than_the_noise() -> None:
+    design = Design("full factorial", named(3))
+    straight = fitted(design, lambda c: 0.1 * (c["A"] == "2"))
+    threeway = fitted(design, lambda c: 0.1 * (c["A"] == c["B"] == c["C"] == "2"))
+    assert straight.error == (0.01, math.inf)
+    assert threeway.error == (threeway.residual_sd, 1)
+    assert threeway.residual_sd is not None
+    assert by_term(threeway)["A",].standard_error == pytest.approx(2 * threeway.residual_sd / 8**0.5)
+    assert not by_term(threeway)["A",].is_clear
+
+
+# --- cells measured elsewhere -----------------------------------------------------------------------------------------
+
+
+def test_an_unknown_difference_is_shared_by_all_cells_measured_elsewhere() -> None:
+    """As generalised least squares with the covariance sd²/n + shift² among those cells."""
+    grid, dice, sd, shift = cells(TWO_BY_TWO), random.Random(3), 0.02, 0.03
+    model = np.array([[1.0, a, b, a * b] for a in (-1, 1) for b in (-1, 1)] * 2)
+    seen = [Observation(c, 2.0 + dice.gauss(0, 0.1), 1.0 + i, "H200" if i % 3 else "") for i, c in enumerate(grid * 2)]
+    there = np.array([float(each.on == "H200") for each in seen])
+    weights = np.linalg.inv(np.diag([sd**2 / each.runs for each in seen]) + shift**2 * np.outer(there, there))
+    covariance = np.linalg.inv(model.T @ weights @ model)
+    expected = covariance @ model.T @ weights @ np.array([each.mean for each in seen])
+    found = fit(TWO_BY_TWO, seen, noise_sd=sd, shifts={"H200": shift})
+    assert found is not None
+    assert by_term(found)["A",].size == pytest.approx(2 * expected[1])
+    assert found.covariance[1][1] * sd**2 == pytest.approx(covariance[1, 1])
+
+
+def test_a_factor_that_changes_with_the_gpu_type_is_as_uncertain_as_their_difference() -> None:
+    seen = [Observation(c, 2.0, 1.0, "H200" if c["A"] == "2" else "") for c in cells(TWO_BY_TWO)]
+    found = fit(TWO_BY_TWO, seen, noise_sd=0.01, shifts={"H200": 0.5})
+    assert found is not None
+    assert by_term(found)["A",].standard_error == pytest.approx(0.5, rel=0.01)
+    assert by_term(found)["B",].standard_error == pytest.approx(0.01)
 
 
 # --- kinds of factors -------------------------------------------------------------------------------------------------

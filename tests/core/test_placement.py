@@ -10,7 +10,7 @@ from story import E0, Story
 from core import events as ev
 from core.ids import ExperimentId
 from core.placement import MOST_FOR_RETESTS, SPARE_REPLICATES
-from core.policy import Finish, Launch, Move
+from core.policy import Launch, Move
 from core.verdict import Rules
 
 BASE = (2.500, 2.510, 2.490)
@@ -122,18 +122,6 @@ def test_a_baseline_that_older_ideas_are_still_compared_with_is_measured_on() ->
     assert story.state.baseline == first
     assert "e0-3" in runs, "e2 is still judged against e0"
     assert {"e1-1", "e1-2", "e1-3"} <= set(runs)
-
-
-def test_the_end_repeats_the_best_and_the_start_for_a_gain_that_is_no_luck() -> None:
-    story = Story(gpus=8).tell(ev.LimitsSet, max_experiments=1).score(E0, *BASE)
-    (name,) = story.wave({"DEPTH": "2"})
-    story.score(name, 2.0, 2.0).settle()
-    runs = Counter(move.experiment for move in launched(story.settle(Rules(final_runs=5))))
-    assert runs[E1] >= 5, "those that it was kept for do not count"
-    assert runs[E0] == 2
-    story.score(name, *[2.0] * 5).score(E0, *[2.5] * 2)
-    (end,) = story.settle(Rules(final_runs=5))
-    assert isinstance(end, Finish)
 
 
 def test_every_run_has_an_id_and_a_seed_of_its_own() -> None:

@@ -200,8 +200,8 @@ def grid(analysis: Analysis, design: Design, width: int, glyphs: Glyphs = UNICOD
 
 
 def lowest(analysis: Analysis) -> Cell | None:
-    measured = [cell for cell in analysis.cells if cell.mean is not None]
-    return min(measured, key=lambda cell: cell.mean if cell.mean is not None else math.inf, default=None)
+    measured = [cell for cell in analysis.cells if cell.level is not None]
+    return min(measured, key=lambda cell: cell.level if cell.level is not None else math.inf, default=None)
 
 
 def _cell(analysis: Analysis, cell: Cell | None, mark: str, cells: int, glyphs: Glyphs) -> list[Span]:
@@ -229,7 +229,7 @@ def _size(cell: Cell) -> str:
 def deltas(analysis: Analysis, width: int, glyphs: Glyphs = UNICODE) -> list[Line]:
     """Every experiment of the wave against its parent, the best first."""
     told = [cell for cell in analysis.cells if cell.experiment and cell.experiment != analysis.parent]
-    told.sort(key=lambda cell: math.inf if cell.mean is None else cell.mean)
+    told.sort(key=lambda cell: math.inf if cell.level is None else cell.level)
     parent = analysis.parent_cell
     lines = []
     if parent is not None and parent.mean is not None:

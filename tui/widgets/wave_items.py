@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
@@ -136,12 +137,18 @@ def _elsewhere(state: State, analysis: Analysis | None) -> list[Item]:
 def _starred(found: list[Item], analysis: Analysis | None) -> list[Item]:
     """The lowest of those that are better than the parent, and the one that the fit expects to be lowest."""
     better = [item for item in found if item.delta is not None and item.delta < 0]
-    best = min(better, key=lambda item: item.mean or 0.0, default=None)
+    levels = {cell.experiment: cell.level for cell in analysis.cells} if analysis else {}
+    best = min(better, key=lambda item: _level(item, levels), default=None)
     expected = analysis.predicted.cell if analysis and analysis.predicted else None
     return [
         item._replace(is_best=item is best, is_predicted=expected is not None and _same(item.cell, expected))
         for item in found
     ]
+
+
+def _level(item: Item, levels: Mapping[ExperimentId | None, float | None]) -> float:
+    """Its val_bpb, as the GPU type of most would have it where that is known."""
+    return (levels.get(item.experiment.id) if item.experiment else None) or item.mean or 0.0
 
 
 def _same(cell: dict[str, str], expected: dict[str, str]) -> bool:
