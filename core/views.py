@@ -134,18 +134,18 @@ def improvement(state: State) -> Improvement | None:
     if name == BASELINE:
         return None
     types = [kind for (who, kind) in state.scores if who == name and (BASELINE, kind) in state.scores]
-    sizes = {kind: min(len(fresh(state, name, kind)), len(state.scores[BASELINE, kind])) for kind in types}
-    gpu_type = max(types, key=lambda kind: sizes[kind], default=None)
+    ends = {kind: fresh(state, name, kind) for kind in types}
+    starts = {kind: fresh_start(state, kind) for kind in types}
+    gpu_type = max(types, key=lambda kind: (min(len(ends[kind]), len(starts[kind])), len(ends[kind])), default=None)
     if gpu_type is None:
         return None
-    is_fresh = sizes[gpu_type] >= MIN_RUNS
-    end = fresh(state, name, gpu_type) if is_fresh else state.scores[name, gpu_type]
-    again, measured = fresh_start(state, gpu_type), noise(state, gpu_type)
-    start_is_fresh = len(again) >= MIN_RUNS
-    start = again if start_is_fresh else state.scores[BASELINE, gpu_type]
+    is_fresh, start_is_fresh = len(ends[gpu_type]) >= MIN_RUNS, len(starts[gpu_type]) >= MIN_RUNS
+    end = ends[gpu_type] if is_fresh else state.scores[name, gpu_type]
+    start = starts[gpu_type] if start_is_fresh else state.scores[BASELINE, gpu_type]
+    measured = noise(state, gpu_type)
     half = student_t(measured.df) * measured.sd * math.sqrt(1 / len(end) + 1 / len(start))
-    ends = (len(end), len(start), is_fresh, start_is_fresh)
-    return Improvement(name, gpu_type, fmean(start), fmean(end), half, *ends)
+    runs = (len(end), len(start), is_fresh, start_is_fresh)
+    return Improvement(name, gpu_type, fmean(start), fmean(end), half, *runs)
 
 
 def best(state: State) -> Estimate | None:
