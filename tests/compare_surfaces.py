@@ -41,6 +41,7 @@ class Step(msgspec.Struct, frozen=True):
     runs: int
     hours: float
     truth: float
+    kept: int = 0  # changes so far, where the method keeps one after the other
 
 
 class Ground:
@@ -86,7 +87,7 @@ def greedy(ground: Ground, runs: int) -> Iterator[Step]:
     """One change at a time on one GPU, kept if it was lower once."""
     dice = np.random.default_rng([1, ground.seed])
     at, best = ground.start, math.inf
-    known, last = {spot(at)}, None
+    known, last, kept = {spot(at)}, None, 0
     wanted: Array | None = at
     for run in range(1, runs + 1):
         if wanted is None:
@@ -94,10 +95,10 @@ def greedy(ground: Ground, runs: int) -> Iterator[Step]:
         value = ground.run(wanted)
         if value is not None and value < best:
             last = wanted - at if run > 1 else None
-            at, best = wanted, value
+            at, best, kept = wanted, value, kept + (run > 1)
         else:
             last = None
-        yield Step(run, run * (RUN_S + EDIT_S) / 3600, ground.truth(at))
+        yield Step(run, run * (RUN_S + EDIT_S) / 3600, ground.truth(at), kept)
         known.add(spot(wanted))
         wanted = walked(ground.axes, at, known, last, dice)
 
