@@ -2,6 +2,7 @@
 
     python -m tests.compare --surfaces --seeds 20
     python -m tests.compare --trainer --runs 48 --seeds 3 --out runs.jsonl
+    python -m tests.compare --trainer --runs 48 --seeds 3 --only TPE --out runs.jsonl
 
 On the hidden surfaces of the simulator the truth is known; on the real CPU trainer every choice is measured again with
 fresh seeds. Every finished piece is a line of JSON in --out, and what is there already is not done again.

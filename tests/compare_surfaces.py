@@ -117,16 +117,11 @@ def random(ground: Ground, runs: int) -> Iterator[Step]:
 
 def tpe(ground: Ground, runs: int) -> Iterator[Step]:
     """Optuna's tree-structured Parzen estimator, a batch of 16 at a time, told the start first."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=ground.seed, multivariate=True, constant_liar=True)
-    study = optuna.create_study(sampler=sampler)
-    study.enqueue_trial({f"x{i}": 0.0 for i in range(len(ground.axes))})
+    study = tpe_study(ground.seed, ground.axes)
     at, best, run = ground.start, math.inf, 0
     while run < runs:
         batch = [study.ask() for _ in range(GPUS)]
-        points = [_suggested(trial, ground.axes) for trial in batch]
+        points = [suggested(trial, ground.axes) for trial in batch]
         for trial, wanted in zip(batch, points, strict=True):
             value = ground.run(wanted)
             run += 1
@@ -136,7 +131,18 @@ def tpe(ground: Ground, runs: int) -> Iterator[Step]:
             yield Step(run, _fleet_hours(run), ground.truth(at))
 
 
-def _suggested(trial: Any, axes: Sequence[Axis]) -> Array:
+def tpe_study(seed: int, axes: Sequence[Axis]) -> Any:
+    """A study that asks for the start first."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+    study = optuna.create_study(sampler=sampler)
+    study.enqueue_trial({f"x{i}": 0.0 for i in range(len(axes))})
+    return study
+
+
+def suggested(trial: Any, axes: Sequence[Axis]) -> Array:
     wanted = [trial.suggest_float(f"x{i}", -WITHIN, WITHIN) for i in range(len(axes))]
     return np.array([axis.nearest(c) for axis, c in zip(axes, wanted, strict=True)])
 

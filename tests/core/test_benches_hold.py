@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from statistics import fmean
+from zlib import crc32
 
 import bench_campaign
+import compare_trainer
 import kept
 import pytest
 from bench_campaign import EDIT_S, WAYS, Campaign
@@ -57,3 +60,25 @@ def test_what_a_designed_campaign_keeps_is_hardly_ever_truly_no_better() -> None
     assert sum(each.false for each in ours) <= 1
     assert sum(each.runs for each in ours) <= 1.3 * sum(each.experiments for each in ours)
     assert fmean(each.share for each in theirs) > 0.3
+
+
+class Quick(compare_trainer.Bench):
+    """Answers for train.py, and counts."""
+
+    ran = 0
+
+    def _run(self, source: str, run_seed: int) -> float | None:
+        self.ran += 1
+        luck = crc32(source.encode())
+        return None if luck % 7 == 0 and source != self.start else 2.0 + luck % 1000 / 1000
+
+
+@pytest.mark.parametrize("method", ["greedy", "random", "TPE"])
+def test_on_the_trainer_an_interrupted_method_goes_on_with_what_it_had(tmp_path: Path, method: str) -> None:
+    first = Quick(tmp_path, tmp_path / "runs.jsonl", None)
+    before = list(compare_trainer.METHODS[method](first, 1, 12))
+    again = Quick(tmp_path, tmp_path / "runs.jsonl", None)
+    after = list(compare_trainer.METHODS[method](again, 1, 20))
+    assert after[:12] == before
+    assert (first.ran, again.ran) == (12, 8)
+    assert after[-1] != first.start, "it found something better"
