@@ -21,16 +21,22 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 import imagined
 import msgspec
+import numpy as np
 
+from core.events import RunEnded
+from core.ids import BASELINE
 from core.ledger import ledger
-from core.researcher import Plan
+from core.patch import Change
+from core.researcher import Idea, Plan
 from core.researchers import chosen
-from core.researchers.peers import RandomResearcher
+from core.researchers.measured import config_of, place_of, settled, tried, values_of
+from core.researchers.screening import settings_of
 from core.settings import Settings
 from core.state import State
 
 FLEET, RUN_S = "H100:13,H200:3", 326.0
 GPUS = 16
+NEAR = 1.0  # units that an edit changes its constant at most
 EDIT_S = 31.6  # between submissions of the published agent, which edited one file at a time
 PROCESSES = 1  # at a time; more make "seconds of real time" longer
 WORTH_A_ROW = 0.001
@@ -43,6 +49,7 @@ class Campaign(msgspec.Struct, frozen=True):
     real_s: float
     hours: float
     finished_per_hour: float  # runs that finished, within the hours
+    ideas_per_hour: float  # of them the first ones of new ideas
     ended: int
     facts: int
     replays: bool
@@ -50,26 +57,37 @@ class Campaign(msgspec.Struct, frozen=True):
 
 
 class OneEdit:
-    """Random search that answers with a single change, whatever it is asked for."""
+    """Answers with one constant of the baseline changed a little, whatever it is asked for.
+
+    Such ideas are neither clever nor harmful and never run out, so what they cost in GPU time is their pace alone.
+    """
 
     name = "one edit"
 
     def __init__(self, name: str, settings: Settings) -> None:
-        self._random = RandomResearcher()
+        pass
 
     async def propose(self, state: State, slots: int) -> Plan:
-        return await self._random.propose(state, 1)
+        place, known = place_of(state, frozenset(), frozenset()), tried(state)
+        dice = np.random.default_rng([state.seed, len(state.waves)])
+        while True:
+            at = place.at.copy()
+            i = dice.integers(len(at))
+            at[i] = place.axes[i].nearest(at[i] + dice.uniform(-NEAR, NEAR))
+            settings = settings_of(place, at)
+            if settings and config_of(settled(values_of(state.sources[state.baseline]), settings)) not in known:
+                change = Change(settings=settings)
+                return Plan(reason="one edit", ideas=(Idea(title=f"{state.baseline}, edited", change=change),))
 
 
-def campaign(seed: int, hours: float, **settings: Any) -> Campaign:
+def campaign(seed: int, hours: float, *, one_edit: bool = False, **settings: Any) -> Campaign:
+    """Through the real engine, log and git, in virtual time. `settings` as on the command line."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = imagined.workspace(Path(folder) / "work")
         begun = time.perf_counter()
-        one_by_one = (
-            patch.object(chosen, "_statistics", OneEdit) if settings.get("answer_s") == EDIT_S else nullcontext()
-        )
-        with one_by_one:
-            _, state = imagined.watched(workspace, fleet=FLEET, max_hours=hours, seed=seed, **settings)
+        settings = {"fleet": FLEET, **settings}
+        with patch.object(chosen, "_statistics", OneEdit) if one_edit else nullcontext():
+            _, state = imagined.watched(workspace, max_hours=hours, seed=seed, **settings)
         real_s = time.perf_counter() - begun
         replayed = imagined.state_of(workspace)
     return _measured(state, real_s, hours, replays=replayed == state)
@@ -77,13 +95,14 @@ def campaign(seed: int, hours: float, **settings: Any) -> Campaign:
 
 def _measured(state: State, real_s: float, hours: float, *, replays: bool) -> Campaign:
     end = state.started_at + hours * 3600
-    results = [run.result for run in state.runs.values() if run.result is not None and run.result.at <= end]
+    finished = [run for run in state.runs.values() if _finished_by(run.result, end)]
     spent = ledger(state, state.at)
     total = sum(spent.values())
     return Campaign(
         real_s=real_s,
         hours=hours,
-        finished_per_hour=sum(result.outcome == "finished" for result in results) / hours,
+        finished_per_hour=len(finished) / hours,
+        ideas_per_hour=sum(run.purpose == "first" and run.experiment != BASELINE for run in finished) / hours,
         ended=state.ended,
         facts=state.seq,
         replays=replays,
@@ -91,10 +110,14 @@ def _measured(state: State, real_s: float, hours: float, *, replays: bool) -> Ca
     )
 
 
+def _finished_by(result: RunEnded | None, end: float) -> bool:
+    return result is not None and result.outcome == "finished" and result.at <= end
+
+
 WAYS: dict[str, dict[str, Any]] = {
     "overlapping waves": {},
     "barrier waves": {"overlap": False, "replicates": False},
-    "one edit per 31.6 s": {"researcher": "random", "answer_s": EDIT_S, "replicates": False},
+    "one edit per 31.6 s": {"one_edit": True, "answer_s": EDIT_S, "replicates": False},
 }
 
 
@@ -102,7 +125,10 @@ def main() -> None:
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     hours = float(sys.argv[2]) if len(sys.argv) > 2 else 8.0
     print(f"{hours:g} virtual hours on {FLEET}, {RUN_S:g} s per run, 75 s per answer of a wave, {seeds} seed(s);")
-    print(f"median (range); goal: at least 173 finished runs per hour of {CEILING:.1f}, 900 runs in under 20 s\n")
+    print(f"median (range); goal: at least 173 finished runs per hour of {CEILING:.1f}, 900 runs in under 20 s;")
+    print(
+        f"one edit per {EDIT_S:g} s: {3600 / EDIT_S:.1f} new ideas per hour at most, each a constant moved a little\n"
+    )
     with ProcessPoolExecutor(PROCESSES) as pool:
         asked = {
             name: [pool.submit(campaign, seed, hours, **settings) for seed in range(seeds)]
@@ -111,6 +137,7 @@ def main() -> None:
         found = {name: [future.result() for future in futures] for name, futures in asked.items()}
     print("| | " + " | ".join(found) + " |\n" + "|---|" + "---|" * len(found))
     _row("finished runs per hour", found, lambda one: one.finished_per_hour, ".1f")
+    _row("first runs of new ideas per hour", found, lambda one: one.ideas_per_hour, ".1f")
     _row("runs ended in all", found, lambda one: float(one.ended), ".0f")
     _row("facts", found, lambda one: float(one.facts), ".0f")
     _row("seconds of real time", found, lambda one: one.real_s, ".1f")

@@ -41,6 +41,7 @@ class Step(msgspec.Struct, frozen=True):
     runs: int
     hours: float
     truth: float
+    kept: int = 0  # changes so far, where the method keeps one after the other
 
 
 class Ground:
@@ -86,7 +87,7 @@ def greedy(ground: Ground, runs: int) -> Iterator[Step]:
     """One change at a time on one GPU, kept if it was lower once."""
     dice = np.random.default_rng([1, ground.seed])
     at, best = ground.start, math.inf
-    known, last = {spot(at)}, None
+    known, last, kept = {spot(at)}, None, 0
     wanted: Array | None = at
     for run in range(1, runs + 1):
         if wanted is None:
@@ -94,10 +95,10 @@ def greedy(ground: Ground, runs: int) -> Iterator[Step]:
         value = ground.run(wanted)
         if value is not None and value < best:
             last = wanted - at if run > 1 else None
-            at, best = wanted, value
+            at, best, kept = wanted, value, kept + (run > 1)
         else:
             last = None
-        yield Step(run, run * (RUN_S + EDIT_S) / 3600, ground.truth(at))
+        yield Step(run, run * (RUN_S + EDIT_S) / 3600, ground.truth(at), kept)
         known.add(spot(wanted))
         wanted = walked(ground.axes, at, known, last, dice)
 
@@ -116,16 +117,11 @@ def random(ground: Ground, runs: int) -> Iterator[Step]:
 
 def tpe(ground: Ground, runs: int) -> Iterator[Step]:
     """Optuna's tree-structured Parzen estimator, a batch of 16 at a time, told the start first."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=ground.seed, multivariate=True, constant_liar=True)
-    study = optuna.create_study(sampler=sampler)
-    study.enqueue_trial({f"x{i}": 0.0 for i in range(len(ground.axes))})
+    study = tpe_study(ground.seed, ground.axes)
     at, best, run = ground.start, math.inf, 0
     while run < runs:
         batch = [study.ask() for _ in range(GPUS)]
-        points = [_suggested(trial, ground.axes) for trial in batch]
+        points = [suggested(trial, ground.axes) for trial in batch]
         for trial, wanted in zip(batch, points, strict=True):
             value = ground.run(wanted)
             run += 1
@@ -135,7 +131,18 @@ def tpe(ground: Ground, runs: int) -> Iterator[Step]:
             yield Step(run, _fleet_hours(run), ground.truth(at))
 
 
-def _suggested(trial: Any, axes: Sequence[Axis]) -> Array:
+def tpe_study(seed: int, axes: Sequence[Axis]) -> Any:
+    """A study that asks for the start first."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+    study = optuna.create_study(sampler=sampler)
+    study.enqueue_trial({f"x{i}": 0.0 for i in range(len(axes))})
+    return study
+
+
+def suggested(trial: Any, axes: Sequence[Axis]) -> Array:
     wanted = [trial.suggest_float(f"x{i}", -WITHIN, WITHIN) for i in range(len(axes))]
     return np.array([axis.nearest(c) for axis, c in zip(axes, wanted, strict=True)])
 

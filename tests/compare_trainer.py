@@ -1,8 +1,8 @@
 """Methods of search on the real CPU trainer: equal numbers of runs, then what each chose measured on fresh seeds.
 
 The designed researcher works through the real engine, where every run counts, replicates of the baseline included;
-greedy and random search start train.py themselves. Every run and choice is a line of JSON in a file, and a comparison
-that was interrupted goes on from there. Knows no surfaces.
+greedy, random search and Optuna's TPE start train.py themselves, one run at a time. Every run and choice is a line of
+JSON in a file, and a comparison that was interrupted goes on from there. Knows no surfaces.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from compare_surfaces import PENALTY, suggested, tpe_study
 
 from core import events as ev
 from core import knobs, log
@@ -37,6 +38,7 @@ FRESH = 3  # runs of each method's choice with seeds that nobody has seen
 FRESH_SEED = 900_000
 POLL_S = 1.0
 TIMEOUT_S = 130.0  # of one run
+CRASHED = 3.0  # val_bpb that TPE is told of a start that crashed; of other crashes, worse than the start
 RESULT = re.compile(r"^val_bpb:\s*([0-9.]+)", re.MULTILINE)
 CLI = "from tui.cli import main; main()"
 
@@ -145,6 +147,21 @@ def random(bench: Bench, seed: int, runs: int) -> Iterator[str]:
         wanted = anywhere(bench.axes, dice)
 
 
+def tpe(bench: Bench, seed: int, runs: int) -> Iterator[str]:
+    """Optuna's tree-structured Parzen estimator, told every result before it is asked again; the start comes first."""
+    study = tpe_study(seed, bench.axes)
+    at, best, first = bench.place.at, float("inf"), None
+    for number in range(1, runs + 1):
+        trial = study.ask()
+        wanted = suggested(trial, bench.axes)
+        value = bench.measured("TPE", seed, number, "run", _source(bench, wanted), 1000 * seed + number)
+        if value is not None and value < best:
+            at, best = wanted, value
+        first = first or value or CRASHED
+        study.tell(trial, PENALTY * first if value is None else value)
+        yield _source(bench, at)
+
+
 def designed(bench: Bench, seed: int, runs: int) -> Iterator[str]:
     """The real engine with two slots, stopped when so many runs have ended; the baseline is its choice."""
     if not any(line.method == "designed" and line.seed == seed and line.number >= runs for line in bench.lines):
@@ -156,6 +173,7 @@ METHODS: dict[str, Callable[[Bench, int, int], Iterator[str]]] = {
     "designed": designed,
     "greedy": greedy,
     "random": random,
+    "TPE": tpe,
 }
 
 
