@@ -186,6 +186,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     simulated: bool = False
     surface: str = ""  # of a simulated session: how constants decide val_bpb; "" if that was not told
     corpus: str = ""  # as reported by the first finished run
+    budget_s: float = 0.0  # seconds of training per run, the same for all of them; 0: not told
+    own_budget: bool = False  # it is the trainer's own, which no setting changed
 
     engine: EngineStarted | None = None  # None: no engine has the session, as far as the facts say
     last_stop: EngineStopped | None = None

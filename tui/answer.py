@@ -10,6 +10,7 @@ from core.analysis import latest, wave_analysis
 from core.errors import UsageError
 from core.fold import fold
 from core.ids import WaveId
+from core.sentences import at_budget
 from core.state import State, Wave
 from tui import effects as shown
 from tui import effects_json
@@ -29,7 +30,7 @@ def effects(state: State, name: str | None, *, as_json: bool) -> str:
         raise UsageError(f"{wave.id} has no results yet ({planned}); ask again when a run of it has finished.")
     if as_json:
         return json.dumps(effects_json.facts(analysis, simulated=state.simulated))
-    return shown.text(analysis, simulated=state.simulated)
+    return shown.text(analysis, simulated=state.simulated, at=at_budget(state))
 
 
 def _wave(state: State, name: str | None) -> Wave:

@@ -11,6 +11,7 @@ from core import events as ev
 from core.events import Evidence
 from core.ledger import held_s
 from core.money import experiment_usd
+from core.sentences import at_budget
 from core.state import Experiment, Run, State
 from core.verdict import sigmas
 from tui.glyphs import UNICODE, Glyphs
@@ -79,9 +80,9 @@ def _section(title: str, sentences: list[str], width: int) -> list[Line]:
 def _verdict(state: State, experiment: Experiment) -> list[str]:
     said = [_standing(state, experiment)]
     if experiment.screening is not None:
-        said.append(f"Screening: {_weighed(experiment.screening)}")
+        said.append(f"Screening: {_weighed(state, experiment.screening)}")
     if experiment.evidence is not None and experiment.evidence != experiment.screening:
-        said.append(_weighed(experiment.evidence))
+        said.append(_weighed(state, experiment.evidence))
     if experiment.status == "vetoed" and experiment.reason:
         said.append(f"Reason given: {experiment.reason}")
     elif experiment.reason and experiment.evidence is None:
@@ -124,7 +125,7 @@ def _going_on(state: State, experiment: Experiment) -> str:
     return f"{count(len(active), 'run')} on the way" if active else "its next run waits for a GPU"
 
 
-def _weighed(evidence: Evidence) -> str:
+def _weighed(state: State, evidence: Evidence) -> str:
     """The comparison in one or two sentences, with its numbers."""
     word = "better" if evidence.delta < 0 else "worse"
     said = (
@@ -136,7 +137,10 @@ def _weighed(evidence: Evidence) -> str:
         said += f"Its {evidence.more_gb:.1f} GB more of memory had to earn {evidence.price:.4f} first. "
     if evidence.needed and evidence.standard_error > 0:
         said += f"That is {sigmas(evidence):.2f} standard errors where {evidence.needed:.2f} are needed; "
-    return said + f"run to run it varies by {evidence.noise_sd:.4f} (sd, {evidence.noise_df:.0f} degrees of freedom)."
+    at = at_budget(state)
+    return (
+        said + f"run to run it varies by {evidence.noise_sd:.4f}{at} (sd, {evidence.noise_df:.0f} degrees of freedom)."
+    )
 
 
 # --- runs and history -------------------------------------------------------------------------------------------------

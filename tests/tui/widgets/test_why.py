@@ -87,3 +87,10 @@ def test_why_a_run_waits_is_said_until_it_starts() -> None:
     assert "queued: no GPU is free on the 3 nodes" in text
     story.tell(ev.RunStarted, run=RunId("e1-1"), gpu=story.gpus[0].id)
     assert "no GPU is free" not in said(story.state, name)
+
+
+def test_noise_is_told_with_the_budget_that_it_was_measured_at() -> None:
+    story = Story(gpu_type="H100").engine(budget_s=300.0).score(E0, 2.5, 2.51, 2.49)
+    (name,) = story.wave({"DEPTH": "2"})
+    story.score(name, 2.9).settle()
+    assert "at 300 s per run (sd, " in " ".join(said(story.state, name).split())
