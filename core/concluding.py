@@ -136,6 +136,8 @@ def duplicate(s: Draft, fact: ev.DuplicateFound) -> None:
             del s.own("scores")[name, gpu_type]
             s.own("scores")[fact.twin, gpu_type] = (*s.scores.get((fact.twin, gpu_type), ()), *scores)
     count(s, fact.twin)
+    twin = s.experiments[fact.twin]
+    s.own("experiments")[fact.twin] = _replace(twin, repeated_by=(*twin.repeated_by, fact.experiment))
 
 
 def baseline_moved(s: Draft, fact: ev.BaselineMoved) -> None:

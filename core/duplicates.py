@@ -7,12 +7,13 @@ because changing one of them alone changed the line. Knows states; stops nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from core.events import RunEnded
 from core.ids import ExperimentId, number
 from core.known import Known
 from core.state import Experiment, Run, State
-from core.verdict import counts
+from core.verdict import MAX_BPB, counts
 
 LATE = 0.1  # of its budget: a duplicate that is further is left to finish, and counts as a replicate
 Found = tuple[ExperimentId, ExperimentId, str]
@@ -46,6 +47,22 @@ def _twin(state: State, experiment: Experiment, run: Run) -> ExperimentId | None
         if run.exact or _acts_through_model(state, experiment, other):
             return other.id
     return None
+
+
+def handed_over(state: State, names: Iterable[ExperimentId]) -> tuple[Run, ...]:
+    """The runs of duplicates that have a result: they count for the twin, as its own do."""
+    runs = (state.runs[run] for name in names for run in state.experiments[name].runs)
+    return tuple(run for run in runs if run.result is not None and _is_scored(run.result))
+
+
+def _is_scored(result: RunEnded) -> bool:
+    return result.outcome == "finished" and result.val_bpb is not None and 0 < result.val_bpb < MAX_BPB
+
+
+def of_others(state: State, experiment: Experiment) -> str:
+    """ " with those of e12": whose runs are among those that an experiment's numbers rest on; "" if only its own."""
+    others = dict.fromkeys(run.experiment for run in handed_over(state, experiment.repeated_by))
+    return f" with those of {', '.join(others)}" if others else ""
 
 
 def _reason(run: Run, twin: ExperimentId) -> str:

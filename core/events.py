@@ -99,6 +99,8 @@ class EngineStarted(Event, frozen=True):
     executor: str
     researcher: str
     version: str
+    budget_s: float = 0.0  # seconds of training per run; 0: not told
+    own_budget: bool = False  # it is the trainer's own, which no setting changed
 
 
 class EngineStopped(Event, frozen=True):

@@ -106,6 +106,8 @@ def _apply(s: Draft, fact: ev.Fact) -> None:
         case ev.EngineStarted():
             booking.engine_started(s, fact)
             s.stop, s.asked, s.gave_up, s.failures, s.lost = None, None, "", 0, None
+            if fact.budget_s:
+                s.budget_s, s.own_budget = fact.budget_s, fact.own_budget
         case ev.EngineStopped():
             booking.engine_gone(s, fact.at)
             s.last_stop, s.stop, s.asked = fact, None, None

@@ -29,6 +29,8 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     ready: ev.ReadySet = ev.ReadySet(at=0.0)  # by default nothing waits beyond the free GPUs
     for_s: float | None = None  # this invocation's time
     on_exit: str = "stop"  # or "leave": what happens to running jobs at a signal or when `for_s` is over
+    budget_s: float = 0.0  # seconds of training per run; 0: that is not known
+    own_budget: bool = False  # it is the trainer's own
 
 
 def first_facts(state: State, invocation: Invocation, researcher: str, at: float) -> Iterator[ev.Known]:
@@ -40,6 +42,8 @@ def first_facts(state: State, invocation: Invocation, researcher: str, at: float
         executor=invocation.executor,
         researcher=researcher,
         version=invocation.version,
+        budget_s=invocation.budget_s,
+        own_budget=invocation.own_budget,
     )
     if invocation.limits is not None and invocation.limits != state.limits:
         yield msgspec.structs.replace(invocation.limits, at=at)

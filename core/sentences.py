@@ -1,8 +1,12 @@
-"""What operators undid, stopped or let through, and what became of the executor: one sentence per fact. Pure."""
+"""What operators undid, stopped or let through, and what became of the executor: one sentence per fact. Pure.
+
+And how long runs train, in the words that stand wherever noise is told.
+"""
 
 from __future__ import annotations
 
 from core import events as ev
+from core.state import State
 
 
 def sentence(fact: ev.Fact) -> str:
@@ -40,6 +44,11 @@ def sentence(fact: ev.Fact) -> str:
             shown = ", ".join(f"{kind} ${price:g}/h" for kind, price in prices.items())
             return f"prices: {shown or 'none'}"
     return ""
+
+
+def at_budget(state: State, before: str = " at ") -> str:
+    """ " at 8 s per run": what noise and results are measured at; "" where that was not told."""
+    return f"{before}{state.budget_s:g} s per run" if state.budget_s else ""
 
 
 def _limits(fact: ev.MaxGpusSet) -> str:

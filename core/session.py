@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from core import log as logs
-from core import results, simulated
+from core import results, simulated, time_budget
 from core.claude.keys import hidden
 from core.clock import Clock, SystemClock
 from core.engine import Engine, Invocation, Stopped
@@ -28,13 +28,13 @@ from core.events import MaxGpusSet, PricesSet, ReadySet, ResultImported, Session
 from core.executor import Executor, Queueing
 from core.fold import fold
 from core.ids import BASELINE, SessionId
-from core.knobs import find
 from core.log import Log
 from core.obeying import obeying
 from core.researcher import Closable, Researcher
 from core.researchers import chosen
 from core.settings import Loaded, Settings
 from core.state import State
+from core.time_budget import Budget, trainer_budget
 from core.verdict import Rules
 from core.views import results_rows
 from core.workspace import Workspace
@@ -42,7 +42,6 @@ from core.workspace import Workspace
 EXECUTORS = ("local", simulated.EXECUTOR)
 LIMITS = ("max_hours", "max_experiments", "target_bpb", "max_usd")
 Maker = Callable[[Workspace, State, Settings, Clock, SessionId], Executor]
-DEFAULT_BUDGET_S = 300.0  # where neither settings nor prepare.py say
 WARM_MODULES = ("torch", "numpy")
 
 
@@ -76,6 +75,7 @@ async def research(
         try:
             settings = simulated.going_on(state, loaded, file)
             workspace.check_prepare(state.prepare_digest or workspace.prepare_digest())
+            settings, budget = time_budget.going_on(state, settings, loaded, workspace)
             clock = simulated.clock_for(settings, state)
             session = state.session or new_session(clock)
             make = executors.get(settings.executor)
@@ -88,7 +88,7 @@ async def research(
                     log=log,
                     executor=executor,
                     researcher=researcher,
-                    invocation=_invocation(loaded, state, version, executor),
+                    invocation=_invocation(loaded, state, version, executor, budget),
                     clock=clock,
                 )
                 started(file, state)
@@ -172,7 +172,7 @@ def _opening(
     )
 
 
-def _invocation(loaded: Loaded, state: State, version: str, executor: Executor) -> Invocation:
+def _invocation(loaded: Loaded, state: State, version: str, executor: Executor, budget: Budget) -> Invocation:
     """Limits that are given, "none" included, replace the session's; those that are not stay. So do prices."""
     settings = loaded.settings
     given = {name: getattr(settings, name) for name in LIMITS if loaded.origins[name] != "default"}
@@ -197,6 +197,8 @@ def _invocation(loaded: Loaded, state: State, version: str, executor: Executor) 
         ready=executor.ready if isinstance(executor, Queueing) else ReadySet(at=0.0),
         for_s=settings.for_,
         on_exit=settings.on_exit,
+        budget_s=budget.seconds,
+        own_budget=budget.is_own,
     )
 
 
@@ -236,18 +238,6 @@ def local_executor(workspace: Workspace, state: State, settings: Settings, clock
         links=tuple(workspace.root / link for link in settings.links),
         clock=clock,
     )
-
-
-def trainer_budget(workspace: Workspace, *, on_cpu: bool) -> float:
-    """Seconds of training per run as prepare.py states them; 300 where it does not."""
-    constants: Mapping[str, object] = {
-        knob.name: knob.value for knob in find((workspace.root / "prepare.py").read_text(errors="replace"))
-    }
-    for name in ("CPU_TIME_BUDGET" if on_cpu else "GPU_TIME_BUDGET", "TIME_BUDGET"):
-        value = constants.get(name)
-        if isinstance(value, int | float) and value > 0:
-            return float(value)
-    return DEFAULT_BUDGET_S
 
 
 # --- results.tsv ------------------------------------------------------------------------------------------------------

@@ -87,6 +87,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     of: tuple[ExperimentId, ...] = ()  # a merge: the experiments that it puts together
     alone: bool = False  # it clashes with others, or the merge that it was part of did not hold: it is tried alone
     twin: ExperimentId | None = None  # of a duplicate: the experiment that it repeats
+    repeated_by: tuple[ExperimentId, ...] = ()  # its duplicates: what they measured counts for it
     wanted: int = 1  # finished runs before a verdict; more after an operator asked for another look
     cut: tuple[RunId, ...] = ()  # of a vetoed one: the runs that were going on
     vetoed_by: str = ""  # who did
@@ -186,6 +187,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     simulated: bool = False
     surface: str = ""  # of a simulated session: how constants decide val_bpb; "" if that was not told
     corpus: str = ""  # as reported by the first finished run
+    budget_s: float = 0.0  # seconds of training per run, the same for all of them; 0: not told
+    own_budget: bool = False  # it is the trainer's own, which no setting changed
 
     engine: EngineStarted | None = None  # None: no engine has the session, as far as the facts say
     last_stop: EngineStopped | None = None

@@ -24,7 +24,7 @@ START = 1.003  # val_bpb of the unchanged train.py: the published run of 16 GPUs
 GAINS = (0.027, 0.031)  # start minus optimum; that run gained 0.029
 WORST = 1.5  # val_bpb above the optimum that nothing exceeds: a model that learned little
 MEMORY_MB = 45_000.0  # of the unchanged train.py
-GPU_MEMORY_MB = 80_000.0
+GPU_MEMORY_MB = 80_000.0  # what a run can have of the reference GPU type
 FIXED_MEMORY = 0.15  # share of it that does not grow with the batch or the model
 DIVERGES = 4.5  # octaves above its start at which any learning rate breaks
 SETTLED = 0.35  # share of the inactive constants that are right as they are: any change of them harms
@@ -35,11 +35,22 @@ Cost = Callable[[Point], float]  # 1 at the start, 0 at the optimum
 
 
 class Truth(msgspec.Struct, frozen=True):
-    """`val_bpb`: mean over seeds on the reference GPU type (H100). With a `crash` there is no result."""
+    """On the reference GPU type (H100); `val_bpb` is the mean over seeds. With a `crash` there is no result."""
 
     val_bpb: float
     memory_mb: float
     crash: str = ""
+    breaks: str = ""  # why it has none where there is memory enough
+
+    def crash_on(self, room_mb: float) -> str:
+        """As `crash`, on a GPU of which a run can have `room_mb` of memory."""
+        if self.memory_mb > room_mb:
+            return _too_large(self.memory_mb, room_mb)
+        return self.crash if self.memory_mb <= GPU_MEMORY_MB else self.breaks
+
+
+def _too_large(memory_mb: float, room_mb: float) -> str:
+    return f"CUDA out of memory: {memory_mb / 1000:.0f} GB of {room_mb / 1000:.0f} GB needed"
 
 
 class Surface(Protocol):
@@ -72,8 +83,9 @@ class Hidden:
             return Truth(math.nan, 0.0, broken)
         real = widened(known)
         point = np.array([axis.coordinate(real) for axis in self._axes])
-        memory = self._memory(point)
-        return Truth(self._val_bpb(point), memory, self._crash(point, memory))
+        memory, breaks = self._memory(point), self._breaks(point)
+        crash = _too_large(memory, GPU_MEMORY_MB) if memory > GPU_MEMORY_MB else breaks
+        return Truth(self._val_bpb(point), memory, crash, breaks)
 
     def _val_bpb(self, point: Point) -> float:
         excess = self._gain * self._made.cost(point)
@@ -83,9 +95,7 @@ class Hidden:
         growth = 2.0 ** min(20.0, float(self._made.memory @ point))
         return float(self._made.memory_mb * (FIXED_MEMORY + (1 - FIXED_MEMORY) * growth))
 
-    def _crash(self, point: Point, memory: float) -> str:
-        if memory > GPU_MEMORY_MB:
-            return f"CUDA out of memory: {memory / 1000:.0f} GB of {GPU_MEMORY_MB / 1000:.0f} GB needed"
+    def _breaks(self, point: Point) -> str:
         for axis, coordinate in zip(self._axes, point, strict=True):
             if "LR" in axis.name and coordinate > DIVERGES:
                 return f"the loss diverged ({axis.name} is too high)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from core import events as ev
 from core.aloud import spoken
 from core.ids import ExperimentId, RunId
-from core.sentences import sentence
+from core.sentences import at_budget, sentence
 from core.state import State
 from core.thinking import Thinking
 from core.transcript import clean
@@ -31,7 +31,7 @@ def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is
         case ev.SessionStarted(session=name, branch=branch, commit=commit):
             return f"{marked(state)}session {name} from {commit}; what is kept goes to branch {branch}"
         case ev.EngineStarted(executor=executor, researcher=researcher, pid=pid):
-            who = f"{researcher} researcher, {executor} executor"
+            who = f"{researcher} researcher, {executor} executor{at_budget(state, ', ')}"
             return f"{marked(state)}engine started (pid {pid}): {who}; limits of the session: {_limits(state.limits)}"
         case ev.EngineStopped(reason=reason):
             more = "; a larger --max-experiments, or none, goes on" if remaining(state) == 0 else ""

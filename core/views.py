@@ -207,6 +207,7 @@ def status(state: State, *, now: float, alive: bool, pid: int | None) -> dict[st
             gpu_type: {"sd": found.sd, "df": found.df, "measured_df": found.measured_df}
             for gpu_type, found in noises(state).items()
         },
+        "budget_s": state.budget_s or None,
         "capacity_s": round(capacity(state, now), 3),
         "ledger": {name: round(seconds, 3) for name, seconds in ledger(state, now).items()},
         "paused": state.pause and {"by": state.pause.by, "reason": state.pause.reason},

@@ -7,9 +7,9 @@ from pathlib import Path
 from core.clock import Clock
 from core.errors import SettingsError
 from core.ids import BASELINE, SessionId
-from core.session import trainer_budget
 from core.settings import Settings
 from core.state import State
+from core.time_budget import trainer_budget
 from core.workspace import Workspace
 from k8s.client import Connection
 from k8s.executor import KubernetesExecutor

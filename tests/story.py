@@ -64,8 +64,8 @@ class Story:
         self.at += seconds
         return self
 
-    def engine(self) -> Story:
-        self.tell(ev.EngineStarted, pid=1, host="h", executor="local", researcher="designed", version="0")
+    def engine(self, **more: Any) -> Story:
+        self.tell(ev.EngineStarted, pid=1, host="h", executor="local", researcher="designed", version="0", **more)
         return self.tell(ev.FleetSeen, gpus=self.gpus)
 
     def fleet(self, **gpus: int) -> Story:

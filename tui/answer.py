@@ -7,9 +7,11 @@ from pathlib import Path
 
 from core import recording
 from core.analysis import latest, wave_analysis
+from core.duplicates import handed_over
 from core.errors import UsageError
 from core.fold import fold
 from core.ids import WaveId
+from core.sentences import at_budget
 from core.state import State, Wave
 from tui import effects as shown
 from tui import effects_json
@@ -28,8 +30,10 @@ def effects(state: State, name: str | None, *, as_json: bool) -> str:
         planned = f"{len(wave.experiments)} experiment{'s' * (len(wave.experiments) != 1)}"
         raise UsageError(f"{wave.id} has no results yet ({planned}); ask again when a run of it has finished.")
     if as_json:
-        return json.dumps(effects_json.facts(analysis, simulated=state.simulated))
-    return shown.text(analysis, simulated=state.simulated)
+        members = state.experiments.values()
+        repeated = {each.id: {run.experiment for run in handed_over(state, each.repeated_by)} for each in members}
+        return json.dumps(effects_json.facts(analysis, simulated=state.simulated, repeated=repeated))
+    return shown.text(analysis, simulated=state.simulated, at=at_budget(state))
 
 
 def _wave(state: State, name: str | None) -> Wave:

@@ -29,9 +29,9 @@ BEST, EXPECTED, WAITING, TWIN = "▼", "▽", "…", "="  # the lowest measured 
 SLIGHT = 0.005  # share of an untold effect that is worth a word
 
 
-def text(analysis: Analysis, *, simulated: bool = False) -> str:
-    """The whole answer; no line is longer than 80 characters."""
-    parts = [_head(analysis, simulated), *described(analysis), noise_said(analysis), counted(analysis)]
+def text(analysis: Analysis, *, simulated: bool = False, at: str = "") -> str:
+    """The whole answer; no line is longer than 80 characters. `at`: the budget of the runs, as noise_said has it."""
+    parts = [_head(analysis, simulated), *described(analysis), noise_said(analysis, at), counted(analysis)]
     if analysis.problem:
         parts.append(_filled(analysis.problem))
     if analysis.fit and analysis.design:
@@ -86,9 +86,10 @@ def described(analysis: Analysis) -> list[str]:
     return [*lines, *([_filled(f"aliased: {groups}")] if groups else [])]
 
 
-def noise_said(analysis: Analysis) -> str:
+def noise_said(analysis: Analysis, at: str = "") -> str:
+    """`at`: " at 8 s per run", or nothing."""
     known = analysis.noise
-    line = f"noise: sd {known.sd:.2g} of one run, {_degrees(known.df)} ({known.measured_df} measured here)"
+    line = f"noise{at}: sd {known.sd:.2g} of one run, {_degrees(known.df)} ({known.measured_df} measured here)"
     found = analysis.fit
     if found and found.residual_sd is not None:
         line += f"; cells around the fit: sd {found.residual_sd:.2g}, {_degrees(found.residual_df)}"

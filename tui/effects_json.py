@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from core.analysis import Analysis, Cell
 from core.design import Design, aliases, resolution, scale_of
 from core.effects import Effect, Fit
+from core.ids import ExperimentId
 
 VERSION = 1
 
 
-def facts(analysis: Analysis, *, simulated: bool = False) -> dict[str, Any]:
-    """The stable interface of `effects --json`; documented in the README, versioned by "version"."""
+def facts(
+    analysis: Analysis,
+    *,
+    simulated: bool = False,
+    repeated: Mapping[ExperimentId, Collection[ExperimentId]] = {},
+) -> dict[str, Any]:
+    """The stable interface of `effects --json`; documented in the README, versioned by "version".
+
+    `repeated`: the duplicates of an experiment whose runs count for it.
+    """
     fit, best, design = analysis.fit, analysis.predicted, analysis.design
     return {
         "version": VERSION,
@@ -25,7 +35,7 @@ def facts(analysis: Analysis, *, simulated: bool = False) -> dict[str, Any]:
         "noise": {"sd": analysis.noise.sd, "df": analysis.noise.df, "measured_df": analysis.noise.measured_df},
         "error": dict(zip(("sd", "df"), fit.error, strict=True)) if fit else None,
         "residual": _residual(fit) if fit else None,
-        "cells": [_cell(cell) for cell in analysis.cells],
+        "cells": [_cell(cell, repeated) for cell in analysis.cells],
         "effects": [_effect(effect) for effect in fit.effects] if fit else [],
         "missing": [{"factors": m.factors, "reason": m.reason} for m in fit.missing] if fit else [],
         "predicted": best
@@ -55,10 +65,11 @@ def _design(design: Design, *, is_sound: bool) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _cell(cell: Cell, repeated: Mapping[ExperimentId, Collection[ExperimentId]]) -> dict[str, Any]:
     names = ("experiment", "standing", "status", "title", "cell", "twin")
     measured = ("gpu_type", "runs", "mean", "delta", "standard_error", "level")
-    return {name: getattr(cell, name) for name in names + measured}
+    repeats = sorted(repeated.get(cell.experiment, ())) if cell.experiment else []
+    return {name: getattr(cell, name) for name in names + measured} | {"repeated_by": repeats}
 
 
 def _effect(effect: Effect) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Pure functions from a state to lines. They know no colours and no screen size.
 from __future__ import annotations
 
 from core.ledger import GROUPS, ledger
+from core.sentences import at_budget
 from core.state import State
 from core.tiers import agreement
 from core.views import noises
@@ -57,8 +58,9 @@ def tiers(state: State) -> str:
 
 def noise(state: State) -> str:
     """One line per GPU type; df counts the prior as well."""
+    at = at_budget(state)
     return "\n".join(
-        f"noise on {gpu_type}: sd {found.sd:.2g}, {found.df:.3g} degree{'s' * (found.df != 1)} of freedom "
+        f"noise on {gpu_type}{at}: sd {found.sd:.2g}, {found.df:.3g} degree{'s' * (found.df != 1)} of freedom "
         f"({found.measured_df or 'none'} measured here)"
         for gpu_type, found in noises(state).items()
     )

@@ -16,6 +16,7 @@ from core.claude import tables
 from core.claude.fences import clean, fenced, plain
 from core.claude.remembering import constants_tried, dead_ends, kept_changes, steered, written
 from core.claude.urgent import news, now_is
+from core.sentences import at_budget
 from core.state import State
 from core.views import improvement, noises
 
@@ -166,7 +167,7 @@ def _standing(state: State) -> list[str]:
             f"({gain.percent:+.2f} % ± {gain.half_percent:.2f}, {gain.runs} runs)."
         )
     lines += [
-        f"Noise on {kind}: run-to-run sd {found.sd:.5f} ({found.measured_df} df measured)."
+        f"Noise on {kind}{at_budget(state)}: run-to-run sd {found.sd:.5f} ({found.measured_df} df measured)."
         for kind, found in noises(state).items()
     ]
     if state.tiers.screen or state.tiers.validate:

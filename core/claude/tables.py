@@ -15,6 +15,7 @@ import msgspec
 from core import knobs
 from core.claude.fences import clean
 from core.design import Design
+from core.duplicates import of_others
 from core.effects import Effect
 from core.ids import WaveId
 from core.patch import Change
@@ -91,7 +92,8 @@ def line(state: State, experiment: Experiment, *, reasons: bool = True) -> str:
     found = measured(state, experiment)
     number = [bpb(found.val_bpb), change_of(found.delta, found.standard_error)] if found.runs else []
     against = [f"vs {found.against}"] if found.against else []
-    runs = [f"({found.runs} run{'s' * (found.runs != 1)}, {found.gpu_type})"] if found.runs else []
+    runs = [f"({found.runs} run{'s' * (found.runs != 1)}{of_others(state, experiment)}, {found.gpu_type})"]
+    runs = runs if found.runs else []
     words = [experiment.id, status_of(experiment), *number, *against, *runs, clean(experiment.title, TITLE)]
     reason = clean(_beyond_numbers(experiment), REASON) if reasons else ""
     return " ".join(words) + (f": {reason}" if reason and experiment.status != "duplicate" else "")

@@ -15,7 +15,7 @@ from zlib import crc32
 import msgspec
 
 from core.knobs import Value
-from core.surfaces import Surface
+from core.surfaces import GPU_MEMORY_MB, Surface
 
 VOCABULARY = 8192
 NATS_PER_BPB = 2.8  # training loss in nats per token at val_bpb 1: about 4 bytes per token, and ln 2
@@ -25,6 +25,7 @@ SLOW_SD = 0.01  # how much better or worse than its end a configuration looks at
 LOSS_SD = 0.0015  # minibatch noise of the smoothed training loss, relative
 STEP_S = {"H100": 0.283, "H200": 0.263}  # of one optimizer step
 OFFSET_BPB = {"H200": -0.005}  # of val_bpb, against an H100
+ROOM_MB = {"H100": GPU_MEMORY_MB, "H200": 141_000.0}  # of its memory, for a run
 
 
 class Physics(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +39,7 @@ class Physics(msgspec.Struct, frozen=True, kw_only=True):
     step_s: dict[str, float] = msgspec.field(default_factory=lambda: dict(STEP_S))  # of one step of `step_tokens`
     step_tokens: int = 2**19
     offset_bpb: dict[str, float] = msgspec.field(default_factory=lambda: dict(OFFSET_BPB))  # of val_bpb
+    room_mb: dict[str, float] = msgspec.field(default_factory=lambda: dict(ROOM_MB))  # of GPU memory, for a run
     seed_sd: float = 0.0007  # of val_bpb, from seed to seed
     gpu_sd: float = 0.0003  # of val_bpb, the same seed once more
     crash_rate: float = 0.02  # besides what the surface says
@@ -111,7 +113,7 @@ def fate(
         tokens_m=tokens / 1e6,
         steps=max(1, round(tokens / _number(real, "TOTAL_BATCH_SIZE", physics.step_tokens))),
         fingerprint=mark,
-        crash=_crash(truth.crash, startup, physics, dice),
+        crash=_crash(truth.crash_on(physics.room_mb.get(gpu_type, GPU_MEMORY_MB)), startup, physics, dice),
         early=_early(measured, surface.start, mark),
         dice=crc32(f"{session_seed}/{seed}/{run}/loss".encode()),
     )

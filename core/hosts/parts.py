@@ -8,11 +8,11 @@ from core.clock import Clock
 from core.executors.local_outcome import Limits
 from core.hosts.campaign import Campaign, workspace_files
 from core.hosts.executor import SshExecutor
-from core.hosts.settings import HostSettings, checked
+from core.hosts.settings import all_on_cpu, checked
 from core.ids import BASELINE, SessionId
-from core.session import trainer_budget
 from core.settings import Settings
 from core.state import State
+from core.time_budget import trainer_budget
 from core.workspace import Workspace
 
 
@@ -38,8 +38,3 @@ def ssh_executor(
         links=tuple(Path(link).name for link in settings.links),
     )
     return SshExecutor(hosts=hosts, campaign=campaign, runs=workspace.state / "runs", clock=clock, slots=settings.slots)
-
-
-def all_on_cpu(hosts: tuple[HostSettings, ...]) -> bool:
-    """As far as the settings say."""
-    return all(host.offer is not None and host.offer[0] == "cpu" for host in hosts)

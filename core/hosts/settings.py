@@ -101,3 +101,8 @@ def _host(name: str, body: object, where: str) -> HostSettings:
     if reserved := {"job-name", "chdir", "output", "export", "array"} & host.slurm.keys():
         raise SettingsError(f"{where}: hosts.{name}.slurm must leave out {min(reserved)}, which is ours to say.")
     return host
+
+
+def all_on_cpu(hosts: tuple[HostSettings, ...]) -> bool:
+    """As far as the settings say."""
+    return all(host.offer is not None and host.offer[0] == "cpu" for host in hosts)

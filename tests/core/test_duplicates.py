@@ -8,7 +8,8 @@ import pytest
 from story import E0, SOURCE, Story
 
 from core import events as ev
-from core.duplicates import duplicates
+from core.claude import tables
+from core.duplicates import duplicates, handed_over, of_others
 from core.ids import ExperimentId, RunId
 from core.ledger import ledger
 from core.patch import Edit
@@ -104,6 +105,19 @@ def test_a_duplicate_found_after_its_end_hands_its_result_over() -> None:
     story.settle()
     assert story.state.scores[E1, "cpu"] == (2.4, 2.41)
     assert (E2, "cpu") not in story.state.scores
+
+
+def test_the_twin_knows_whose_runs_count_for_it() -> None:
+    story = Story()
+    first, second = two(story)
+    story.progress(second, 9.0, 8.0, 7.0, 6.0).settle()
+    one = story.state.experiments[E1]
+    assert (one.repeated_by, of_others(story.state, one)) == ((E2,), ""), "nothing was measured yet"
+    story.finish(first, 2.4).finish(second, 2.41)
+    one, other = story.state.experiments[E1], story.state.experiments[E2]
+    assert [run.id for run in handed_over(story.state, one.repeated_by)] == [second]
+    assert "(2 runs with those of e2, cpu)" in tables.line(story.state, one)
+    assert "same as e1" in tables.line(story.state, other)
 
 
 def test_the_time_of_a_stopped_duplicate_is_booked_as_such() -> None:

@@ -47,6 +47,7 @@ def test_status_is_a_stable_interface(workspace: Path) -> None:
     assert set(status) == {
         *("version", "simulated", "engine", "elapsed_s", "experiments", "runs", "baseline", "best", "ledger"),
         *("improvement", "tiers", "noise", "capacity_s", "paused", "gate", "lost", "spent_usd", "stop_reason"),
+        "budget_s",
     }
     assert status["version"] == 2
     assert status["simulated"] is False

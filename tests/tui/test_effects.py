@@ -184,10 +184,19 @@ def test_the_json_has_every_documented_field() -> None:
     assert set(found["cells"][0]) == {
         *("experiment", "standing", "status", "title", "cell", "twin"),
         *("gpu_type", "runs", "mean", "delta", "standard_error", "level"),
+        "repeated_by",
     }
     assert set(found["predicted"]) == {"cell", "val_bpb", "standard_error", "low", "high", "tested"}
     assert set(found["turning"]) == {"shape", "codes", "inside", "others"}
     assert set(found["residual"]) == {"sd", "df", "beyond_noise"}
+
+
+def test_the_json_of_a_twin_names_the_duplicates_that_count_for_it() -> None:
+    story, (first, second, *_) = wave(NINE)
+    story.score(first, 2.4).score(second, 2.41).tell(ev.DuplicateFound, experiment=second, twin=first, reason="same")
+    found = {cell["experiment"]: cell for cell in json.loads(answer.effects(story.state, None, as_json=True))["cells"]}
+    assert (found[first]["repeated_by"], found[first]["runs"]) == ([second], 2)
+    assert (found[second]["twin"], found[second]["repeated_by"]) == (first, [])
 
 
 def test_the_command_answers_for_a_recording() -> None:

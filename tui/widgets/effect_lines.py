@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from core.coding import place
 from core.design import Design, coded
 from core.ids import WaveId
+from core.sentences import at_budget
 from core.state import State, Wave
 from tui import effects as words
 from tui.glyphs import UNICODE, Glyphs
@@ -57,7 +58,7 @@ def effect_lines(
         parts += [EMPTY, *_fitted(analysis, analysis.design, analysis.fit, width, glyphs)]
     else:
         parts += [EMPTY, *deltas(analysis, width, glyphs)]
-    return [cut(part, width) for part in [*parts, EMPTY, *_about(shown, analysis, width, glyphs)]]
+    return [cut(part, width) for part in [*parts, EMPTY, *_about(state, shown, analysis, width, glyphs)]]
 
 
 def _head(wave: Wave, analysis: Analysis | None) -> list[Line]:
@@ -76,13 +77,13 @@ def _fitted(analysis: Analysis, design: Design, found: Fit, width: int, glyphs: 
     return [*parts, EMPTY, *grid(analysis, design, width, glyphs)] if len(design.factors) == 2 else parts
 
 
-def _about(wave: Wave, analysis: Analysis | None, width: int, glyphs: Glyphs) -> list[Line]:
+def _about(state: State, wave: Wave, analysis: Analysis | None, width: int, glyphs: Glyphs) -> list[Line]:
     """How it was planned and what it rests on."""
     lines: list[Line] = []
     if analysis is not None:
         lines += _prose([analysis.problem] if analysis.problem else [], width, "warning")
         lines += _prose(words.described(analysis), width) if analysis.design else []
-        lines += _prose([_waiting(analysis, glyphs), words.noise_said(analysis)], width)
+        lines += _prose([_waiting(analysis, glyphs), words.noise_said(analysis, at_budget(state))], width)
     return lines + [((text, ""),) for text in wrap(wave.reason, width)]
 
 

@@ -5,6 +5,7 @@ Pure; knows no layout.
 
 from __future__ import annotations
 
+from core.duplicates import of_others
 from core.state import State
 from tui import numbers, signs
 from tui.bars import bar
@@ -111,10 +112,11 @@ def told(state: State, item: Item, glyphs: Glyphs, now: float) -> Line:
         return line(name, (f"{sign.glyph} {sign.word}", sign.role), *value, (f"  {safe(why)}" if why else "", "muted"))
     error = f" {glyphs.plus_minus} {item.error:.4f}"
     sigmas = abs(item.sigmas or 0.0)
+    others = of_others(state, item.experiment) if item.experiment else ""
     size = "within the noise" if sigmas < NOISE else f"{sigmas:.1f} standard errors"
     return line(
         name, (f"{sign.glyph} {sign.word}  ", sign.role), (numbers.delta(item.delta), role_of(item).split(" on ")[0]),
-        (f"{error}, {size}, {numbers.count(item.runs, 'run')}", "muted"),
+        (f"{error}, {size}, {numbers.count(item.runs, 'run')}{others}", "muted"),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from core import views
 from core.ids import BASELINE
+from core.sentences import at_budget
 from core.state import State
 from tui import numbers, saying
 from tui.bars import bar
@@ -77,7 +78,13 @@ def _improved(gain: views.Improvement | None, glyphs: Glyphs) -> list[Piece]:
 
 
 def budget(moment: Moment, glyphs: Glyphs) -> list[Piece]:
-    return [_time(moment, glyphs), _experiments(moment, glyphs), *_money(moment, glyphs)]
+    return [_time(moment, glyphs), _experiments(moment, glyphs), *_money(moment, glyphs), *_per_run(moment)]
+
+
+def _per_run(moment: Moment) -> list[Piece]:
+    """What every result and its noise are measured at."""
+    said = at_budget(moment.state, before="")
+    return [piece(30, line((said, "muted")), EMPTY)] if said else []
 
 
 def _time(moment: Moment, glyphs: Glyphs) -> Piece:

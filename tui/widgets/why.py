@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core import events as ev
+from core.duplicates import handed_over
 from core.events import Evidence
+from core.ids import ExperimentId
 from core.ledger import held_s
 from core.money import experiment_usd
+from core.sentences import at_budget
 from core.state import Experiment, Run, State
 from core.verdict import sigmas
 from tui.glyphs import UNICODE, Glyphs
@@ -23,6 +26,7 @@ from tui.signs import sign
 from tui.widgets.pieces import cut
 
 PURPOSES = {"first": "first", "retest": "again", "replicate": "noise"}
+REPEATS = "repeat"  # a run of a duplicate, which counts for its twin
 
 
 def why_lines(moment: Moment, experiment: Experiment, width: int, glyphs: Glyphs = UNICODE) -> list[Line]:
@@ -79,16 +83,28 @@ def _section(title: str, sentences: list[str], width: int) -> list[Line]:
 def _verdict(state: State, experiment: Experiment) -> list[str]:
     said = [_standing(state, experiment)]
     if experiment.screening is not None:
-        said.append(f"Screening: {_weighed(experiment.screening)}")
+        said.append(f"Screening: {_weighed(state, experiment.screening)}")
     if experiment.evidence is not None and experiment.evidence != experiment.screening:
-        said.append(_weighed(experiment.evidence))
+        said.append(_weighed(state, experiment.evidence))
     if experiment.status == "vetoed" and experiment.reason:
         said.append(f"Reason given: {experiment.reason}")
     elif experiment.reason and experiment.evidence is None:
         said.append(experiment.reason)
     elif experiment.reason:
         said.append(experiment.reason.rpartition("): ")[2] if "): " in experiment.reason else experiment.reason)
+    said += [_repeated(state, name) for name in experiment.repeated_by]
     return [sentence[:1].upper() + sentence[1:] for sentence in said if sentence]
+
+
+def _repeated(state: State, name: ExperimentId) -> str:
+    """What a duplicate of it means for it."""
+    done = [run.id for run in handed_over(state, (name,))]
+    if done:
+        counts = "its run counts" if len(done) == 1 else "its runs count"
+        return f"Repeated by {name}: {counts} here too ({', '.join(done)})."
+    if any(run in state.active for run in state.experiments[name].runs):
+        return f"Repeated by {name}: if its run finishes, it counts here too."
+    return f"Repeated by {name}, which has no result to add."
 
 
 def _standing(state: State, experiment: Experiment) -> str:
@@ -124,7 +140,7 @@ def _going_on(state: State, experiment: Experiment) -> str:
     return f"{count(len(active), 'run')} on the way" if active else "its next run waits for a GPU"
 
 
-def _weighed(evidence: Evidence) -> str:
+def _weighed(state: State, evidence: Evidence) -> str:
     """The comparison in one or two sentences, with its numbers."""
     word = "better" if evidence.delta < 0 else "worse"
     said = (
@@ -136,19 +152,23 @@ def _weighed(evidence: Evidence) -> str:
         said += f"Its {evidence.more_gb:.1f} GB more of memory had to earn {evidence.price:.4f} first. "
     if evidence.needed and evidence.standard_error > 0:
         said += f"That is {sigmas(evidence):.2f} standard errors where {evidence.needed:.2f} are needed; "
-    return said + f"run to run it varies by {evidence.noise_sd:.4f} (sd, {evidence.noise_df:.0f} degrees of freedom)."
+    at = at_budget(state)
+    return (
+        said + f"run to run it varies by {evidence.noise_sd:.4f}{at} (sd, {evidence.noise_df:.0f} degrees of freedom)."
+    )
 
 
 # --- runs and history -------------------------------------------------------------------------------------------------
 
 
 def _runs(state: State, experiment: Experiment, glyphs: Glyphs) -> list[Line]:
-    """A table as narrow as its contents; the result is last, because it may be a sentence."""
+    """A table as narrow as its contents, with what duplicates add; the result is last: it may be a sentence."""
     runs = [state.runs[run] for run in experiment.runs if run in state.runs]
+    runs += handed_over(state, experiment.repeated_by)
     if not runs:
         return []
     titles = ("Runs", "on", "tier", "for", "took", "seed")
-    cells = [_cells(state, run) for run in runs]
+    cells = [_cells(state, run, PURPOSES[run.purpose] if run.experiment == experiment.id else REPEATS) for run in runs]
     wide = [max(len(row[i]) for row in (titles, *cells)) for i in range(len(titles))]
 
     def row(texts: tuple[str, ...]) -> str:
@@ -171,10 +191,10 @@ def _cost(moment: Moment, experiment: Experiment, cells: int) -> list[Line]:
     return [EMPTY, *_section("Cost", [said + each], cells)]
 
 
-def _cells(state: State, run: Run) -> tuple[str, ...]:
+def _cells(state: State, run: Run, purpose: str) -> tuple[str, ...]:
     ends = run.ended_at if run.ended_at is not None else state.at
     took = duration(ends - run.started_at) if run.started_at is not None else "–"
-    return (run.id, safe(run.gpu_type, 10), run.tier, PURPOSES[run.purpose], took, str(run.seed))
+    return (run.id, safe(run.gpu_type, 10), run.tier, purpose, took, str(run.seed))
 
 
 def _result(state: State, run: Run, glyphs: Glyphs) -> tuple[str, str]:
@@ -217,6 +237,9 @@ def _known(state: State, experiment: Experiment) -> Iterator[tuple[float, str]]:
             continue  # the table of runs has them
         value = f" with {bpb(run.result.val_bpb)}" if run.result.val_bpb is not None else ""
         yield run.ended_at, f"{run.id} {run.result.outcome} on {safe(run.gpu_type, 16)}{value}"
+    for run in handed_over(state, experiment.repeated_by):
+        value = bpb(run.result.val_bpb if run.result else None)
+        yield run.ended_at or 0.0, f"{run.id} finished on {safe(run.gpu_type, 16)} with {value}: it counts here too"
     yield from (
         (deed.at, f"{deed.kind} by {safe(deed.by, 40)}") for deed in state.deeds if deed.subject == experiment.id
     )
@@ -225,6 +248,8 @@ def _known(state: State, experiment: Experiment) -> Iterator[tuple[float, str]]:
 def _reported(moment: Moment, experiment: Experiment) -> Iterator[tuple[float, str]]:
     """What was in the news lately: decisions, with who took them."""
     for fact in moment.news:
+        if isinstance(fact, ev.DuplicateFound) and fact.twin == experiment.id:
+            yield fact.at, f"{fact.experiment} turned out to repeat it"
         if getattr(fact, "experiment", None) != experiment.id:
             continue
         by = f" by {safe(fact.by, 40)}" if isinstance(fact, ev.ExperimentVetoed | ev.VetoWithdrawn) else ""
@@ -241,6 +266,8 @@ def _reported(moment: Moment, experiment: Experiment) -> Iterator[tuple[float, s
                 yield fact.at, f"on top of {fact.on}: {safe(fact.reason, 300)}"
             case ev.ExperimentJudged():
                 yield fact.at, f"{fact.verdict}"
+            case ev.DuplicateFound():
+                yield fact.at, f"turned out to repeat {fact.twin}"
             case ev.BaselineMoved():
                 yield fact.at, "became the baseline"
             case _:

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from campaign import UPSTREAM, config
 
-from core.executors.fate import Fate, Physics, effective, fate
+from core.executors.fate import ROOM_MB, Fate, Physics, effective, fate
+from core.executors.simulator_fleet import fleet
 from core.knobs import Value
 from core.surfaces import Surface, Truth, surface
 
@@ -82,6 +83,29 @@ def test_what_the_surface_says_crashes_always() -> None:
     crashes = [lot(seed, DEPTH=99).crash for seed in range(20)]
     assert {crash and crash.reason for crash in crashes} == {"CUDA out of memory"}
     assert all(crash and crash.after_s < 20 for crash in crashes)
+
+
+def test_what_is_too_large_for_an_h100_may_fit_into_an_h200() -> None:
+    hidden = surface("cliff", BASE, 1)
+    depth = next(depth for depth in range(8, 99) if hidden.truth({**BASE, "DEPTH": depth}).memory_mb > 90_000)
+    large, diverging = {**BASE, "DEPTH": depth}, {**BASE, "DEPTH": depth, "MATRIX_LR": 40.0}
+
+    def end(values: dict[str, Value], gpu_type: str) -> str:
+        found = fate(values, hidden, gpu_type=gpu_type, seed=1, physics=SURE)
+        return found.crash.reason if found.crash else ""
+
+    memory = hidden.truth(large).memory_mb
+    assert 90_000 < memory < 141_000, "it must be between the two for this test"
+    assert end(large, "H100") == f"CUDA out of memory: {memory / 1000:.0f} GB of 80 GB needed"
+    assert end(large, "H200") == ""
+    assert end(diverging, "H200") == "the loss diverged (MATRIX_LR is too high)"
+    assert end({**BASE, "DEVICE_BATCH_SIZE": 1024}, "H200").endswith(" GB of 141 GB needed")
+    assert end(large, "L4") == end(large, "H100"), "another type is taken for the reference type"
+
+
+def test_a_run_can_have_of_a_gpu_what_the_simulated_fleet_shows_of_it() -> None:
+    for gpu in fleet("H100:1,H200:1"):
+        assert 0.95 * gpu.memory_mb < ROOM_MB[gpu.type] < gpu.memory_mb
 
 
 def test_the_loss_falls_down_to_the_result_and_a_bad_run_is_seen_early() -> None:

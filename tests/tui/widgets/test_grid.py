@@ -19,8 +19,9 @@ from core.ids import ExperimentId, WaveId
 from core.state import State
 from tui.glyphs import ASCII, UNICODE
 from tui.moment import Moment
+from tui.paint import plain
 from tui.screens.ask import Confirm
-from tui.widgets.grid_cells import role_of
+from tui.widgets.grid_cells import role_of, told
 from tui.widgets.wave_items import items
 from tui.widgets.wave_view import edge, grid, heading, moved, nothing, under, view
 
@@ -254,3 +255,12 @@ def test_levels_are_told_in_full_where_the_pane_is_wide() -> None:
     story.wave(*cells, factors={"ADAM_BETAS": long, "DEPTH": ("2", "4")})
     assert any(text.startswith(long[1]) for text in drawn(moment(story.state), cells=110))
     assert any(text.startswith("(0.9, 0.95, 0…") for text in drawn(moment(story.state), cells=50))
+
+
+def test_the_line_of_a_twin_says_whose_runs_count_for_it() -> None:
+    story = Story().score(E0, 2.50, 2.52, 2.51)
+    one, other = story.wave({"DEPTH": "2"}, {"DEPTH": "3"})
+    story.score(one, 2.4).score(other, 2.41).tell(ev.DuplicateFound, experiment=other, twin=one, reason="same")
+    state = story.state
+    item = next(each for each in items(state, state.waves[WaveId("w1")]) if each.id == one)
+    assert "2 runs with those of e2" in plain(told(state, item, UNICODE, story.at))

@@ -175,3 +175,11 @@ def test_it_says_who_else_looks_and_who_of_them_may_act() -> None:
     assert "(viewer)" in text
     assert "\x1b" not in text
     assert "watching: " not in said(moment(CROSSED, watchers=(ada, cleo)), cells=60), "what matters stays"
+
+
+def test_how_long_runs_train_is_said_where_there_is_room() -> None:
+    made = story(max_experiments=20)
+    assert "per run" not in said(moment(made.state))
+    shown = moment(made.engine(budget_s=300.0).state)
+    assert "experiments   300 s per run" in said(shown)
+    assert "per run" not in said(shown, 80)

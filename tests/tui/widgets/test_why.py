@@ -87,3 +87,44 @@ def test_why_a_run_waits_is_said_until_it_starts() -> None:
     assert "queued: no GPU is free on the 3 nodes" in text
     story.tell(ev.RunStarted, run=RunId("e1-1"), gpu=story.gpus[0].id)
     assert "no GPU is free" not in said(story.state, name)
+
+
+def test_noise_is_told_with_the_budget_that_it_was_measured_at() -> None:
+    story = Story(gpu_type="H100").engine(budget_s=300.0).score(E0, 2.5, 2.51, 2.49)
+    (name,) = story.wave({"DEPTH": "2"})
+    story.score(name, 2.9).settle()
+    assert "at 300 s per run (sd, " in " ".join(said(story.state, name).split())
+
+
+def repeated() -> Story:
+    """e2 is found to repeat e1 after both have a result; e3 repeats it too and is stopped."""
+    story = Story(gpus=3).score(E0, 2.5, 2.51, 2.49)
+    names = story.wave({"DEPTH": "2"}, {"DEPTH": "3"}, {"DEPTH": "5"})
+    first, second, third = (story.start(name, gpu=gpu) for gpu, name in enumerate(names))
+    story.report(first, "f").finish(first, 2.4).finish(second, 2.41).report(second, "f")
+    story.settle()
+    story.report(third, "f").settle()
+    return story.cancel(third)
+
+
+def test_a_duplicate_and_its_twin_are_both_told_whose_runs_count() -> None:
+    state = repeated().state
+    assert state.scores[ExperimentId("e1"), "cpu"] == (2.4, 2.41)
+    assert "It computes the same as e1; results count there." in said(state, "e2", 100)
+    twin = said(state, "e1", 100)
+    assert "Repeated by e2: its run counts here too (e2-1)." in twin
+    assert "Repeated by e3, which has no result to add." in twin
+    table = [row.split() for row in twin.splitlines() if row.startswith("e")]
+    assert ["e2-1", "cpu", "screen", "repeat", "20s", "1", "2.4100"] in table
+    assert "e2-1 finished on cpu with 2.4100: it counts here too" in twin
+
+
+def test_that_they_are_the_same_is_in_the_history_of_both() -> None:
+    story = repeated()
+    shown = moment(story.state, news=tuple(story.facts))
+    told = {
+        name: [plain(row) for row in why_lines(shown, story.state.experiments[ExperimentId(name)], 100)]
+        for name in ("e1", "e2")
+    }
+    assert any(row.endswith("e2 turned out to repeat it") for row in told["e1"])
+    assert any(row.endswith("turned out to repeat e1") for row in told["e2"])
