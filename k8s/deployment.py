@@ -6,6 +6,7 @@ Pure: texts in, objects out. Knows no connection; what the manifests mean is wri
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
@@ -22,9 +23,11 @@ WORKSPACE = "autoresearch-workspace"
 TRAINER, ENGINE = "autoresearch-trainer", "autoresearch-engine"  # images, as the manifests name them
 DATA = Volume(mount="/data", claim="autoresearch-data")
 MOST_BYTES = 900_000  # of a ConfigMap; the server takes 1 MiB, in which names count too
-PREPARE = "prepare"  # the container that prepares the data
+PREPARE, PREPARES = "prepare", "prepare.py"  # the container that prepares the data, and what it runs
 VARIABLE = "AUTORESEARCH_DATA"  # of prepare.py
 SETTINGS = "autoresearch.toml"
+FOLLOWED = (SETTINGS, "program.md")  # what an engine that is there already takes over from what is applied
+APPLIED = "autoresearch-tui/applied"  # their digest: the engine is started again when it changes
 _ELSEWHERE = ("kubeconfig", "context")  # an engine in the cluster has its own account
 Object = dict[str, Any]
 
@@ -65,6 +68,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class Deployed(NamedTuple):
     objects: tuple[Object, ...]
     missing: tuple[str, ...]  # lines that autoresearch.toml lacks for an engine outside the cluster
+    needed: tuple[str, ...]  # sentences: what the cluster has to have before
 
 
 def deployed(wanted: Wanted) -> Deployed:
@@ -76,7 +80,9 @@ def deployed(wanted: Wanted) -> Deployed:
     files = {**wanted.files, SETTINGS: "".join(f"{key} = {_toml(value)}\n" for key, value in there.items()).encode()}
     objects = [_filled(thing, wanted, files) for thing in _things(wanted)]
     at = next(i for i, thing in enumerate(objects) if thing["kind"] not in ("Namespace", "ServiceAccount"))
-    return Deployed((*objects[:at], _config_map(files, wanted.namespace), *objects[at:]), tuple(missing))
+    return Deployed(
+        (*objects[:at], _config_map(files, wanted.namespace), *objects[at:]), tuple(missing), tuple(_before(wanted))
+    )
 
 
 def text(objects: Iterable[Object]) -> str:
@@ -85,6 +91,16 @@ def text(objects: Iterable[Object]) -> str:
         yaml.dump(each, Dumper=_Plain, sort_keys=False, default_flow_style=False, width=120, allow_unicode=True)
         for each in objects
     )
+
+
+def _before(wanted: Wanted) -> Iterator[str]:
+    space = wanted.namespace
+    if space != NAME:
+        yield f"The namespace {space} must be there, and is not printed: `kubectl create namespace {space}`."
+    if wanted.data == DATA:
+        chosen = f"the storage class {wanted.data_class}" if wanted.data_class else "the default storage class"
+        other = "" if wanted.data_class else "; --data-class names another"
+        yield f"The volume {DATA.claim} is read by many nodes: {chosen} has to offer ReadWriteMany{other}."
 
 
 class _Plain(yaml.SafeDumper):
@@ -166,7 +182,16 @@ def _filled(thing: Object, wanted: Wanted, files: Mapping[str, bytes]) -> Object
         thing["spec"]["schedule"] = wanted.schedule
     for pod in _pods(thing):
         _fill_pod(pod, wanted, files)
+    if thing["kind"] == "Deployment":
+        followed = [files.get(name, b"") for name in FOLLOWED]
+        thing["spec"]["template"]["metadata"]["annotations"][APPLIED] = _digest(*followed)
+    if thing["kind"] == "Job":  # it cannot be changed while it is there: what differs is another one
+        meta["name"] += f"-{_digest(msgspec.json.encode(thing['spec'], order='sorted'), files.get(PREPARES, b''))[:8]}"
     return thing
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def _pods(thing: Any) -> Iterator[Object]:

@@ -59,6 +59,8 @@ def _print(workspace: Path, loaded: Loaded, over: dict[str, str], wishes: dict[s
     )
     done = deployment.deployed(wanted)
     click.echo(deployment.text(done.objects), nl=False)
+    for sentence in done.needed:
+        click.echo(sentence, err=True)
     if done.missing:
         click.echo("An engine outside the cluster needs this in autoresearch.toml:", err=True)
         for line in done.missing:

@@ -1,13 +1,9 @@
-"""Manifests filled in from the settings, and the little programs in them."""
+"""Manifests filled in from the settings."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from stub import until
+from manifested import FILES, ON_DATA, objects, only, pod_of
 
 from core import settings
 from core.errors import NothingRuns
@@ -26,25 +22,6 @@ from k8s.settings import ClusterSettings, Volume, checked
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "k8s" / "manifests"
-ON_DATA = {"mount": "/data", "claim": "corpora"}
-FILES = {"train.py": b"LR = 1\n", "prepare.py": b"", "lib/model.py": b"import os\n", "vocabulary": b"\xff\x00"}
-
-
-def objects(given: dict[str, Any] | None = None, **wishes: Any) -> list[Object]:
-    given = given or {}
-    cluster = wishes.pop("cluster", None) or checked(given.get("kubernetes", {}))
-    return list(deployed(Wanted(given=given, cluster=cluster, files=wishes.pop("files", FILES), **wishes)).objects)
-
-
-def only(things: list[Object], kind: str, name: str = "") -> Object:
-    (found,) = [each for each in things if each["kind"] == kind and name in each["metadata"]["name"]]
-    return found
-
-
-def pod_of(thing: Object) -> Object:
-    spec = thing["spec"].get("jobTemplate", thing)["spec"]
-    pod: Object = spec["template"]["spec"]
-    return pod
 
 
 def parts(thing: Any) -> Iterator[dict[str, Any]]:
@@ -158,6 +135,63 @@ def test_a_schedule_makes_a_cron_job_and_each_volume_has_its_own_storage_class()
     assert "Deployment" not in {each["kind"] for each in things}
 
 
+def test_an_engine_is_started_again_by_new_settings_and_by_nothing_else() -> None:
+    def applied(given: dict[str, Any], **files: bytes) -> Object:
+        things = objects(given, engine=True, files={**FILES, **{f"{name}.md": text for name, text in files.items()}})
+        found: Object = only(things, "Deployment")["spec"]["template"]
+        return found
+
+    first = applied({"max_hours": 1.0})
+    assert applied({"max_hours": 1.0}) == first
+    assert applied({"max_hours": 2.0})["metadata"] != first["metadata"]
+    assert applied({"max_hours": 1.0}, program=b"Be bold.")["metadata"] != first["metadata"]
+    assert applied({"max_hours": 1.0}, other=b"x")["metadata"] == first["metadata"]
+
+
+def test_the_job_of_the_data_can_be_applied_again_whatever_changed() -> None:
+    """The server refuses to change a Job that is there: what differs has to be another one."""
+
+    def job(given: dict[str, Any] | None = None, **wishes: Any) -> Object:
+        return only(objects(given, **wishes), "Job")
+
+    jobs = [
+        job(),
+        job(cluster=checked({"image": "r/trainer:2"})),
+        job({"env": {"AUTORESEARCH_DATA": "/data/c4"}, "kubernetes": {"volumes": [ON_DATA]}}),
+        job(files={**FILES, "more.py": b""}),
+        job(files={**FILES, "prepare.py": b"SHARDS = 2"}),
+    ]
+    assert len({each["metadata"]["name"] for each in jobs}) == len(jobs)
+    assert job({"max_hours": 2.0}) == job(), "settings that do not concern the data"
+    assert all(each["metadata"]["name"].startswith("autoresearch-data-") for each in jobs)
+
+
+@pytest.mark.parametrize("wish", [{"engine": True}, {"schedule": "0 0 * * *"}], ids=["engine", "nightly"])
+def test_the_engine_gets_the_keys_of_a_secret_if_there_is_one(wish: dict[str, Any]) -> None:
+    pod = pod_of(objects(**wish)[-1])
+    (container,) = pod["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "autoresearch-keys", "optional": True}}]
+    assert not any("envFrom" in each for each in pod["initContainers"])
+
+
+def test_kubectl_exec_needs_no_name_of_a_container() -> None:
+    template = only(objects(engine=True), "Deployment")["spec"]["template"]
+    assert template["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"] == "engine"
+
+
+def test_what_the_cluster_has_to_have_before_is_said() -> None:
+    def needed(table: dict[str, Any], **wishes: Any) -> tuple[str, ...]:
+        return deployed(Wanted(given={"kubernetes": table}, cluster=checked(table), files=FILES, **wishes)).needed
+
+    many = "The volume autoresearch-data is read by many nodes: "
+    assert needed({}) == (f"{many}the default storage class has to offer ReadWriteMany; --data-class names another.",)
+    assert needed({"namespace": "lab"}, data_class="nfs") == (
+        "The namespace lab must be there, and is not printed: `kubectl create namespace lab`.",
+        f"{many}the storage class nfs has to offer ReadWriteMany.",
+    )
+    assert needed({"volumes": [ON_DATA]}) == ()
+
+
 def test_files_of_any_path_and_content_travel() -> None:
     things = objects()
     held = only(things, "ConfigMap")
@@ -202,99 +236,6 @@ def test_every_option_is_a_component_for_kustomize(tmp_path: Path) -> None:
     kinds = {each["kind"]: each for each in yaml.safe_load_all(done.stdout)}
     assert kinds["NetworkPolicy"]["metadata"]["namespace"] == "lab"
     assert kinds["ClusterRoleBinding"]["subjects"][0]["namespace"] == "lab"
-
-
-# --- the programs in the manifests ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("wish", [{"engine": True}, {"schedule": "0 0 * * *"}], ids=["engine", "nightly"])
-def test_the_workspace_is_made_once_from_the_files_as_they_are_mounted(tmp_path: Path, wish: dict[str, Any]) -> None:
-    container, _ = pod_of(objects(**wish)[-1])["initContainers"]
-    start, session = mounted(tmp_path / "start"), tmp_path / "session"
-    session.mkdir()
-    script = container["args"][0].replace("/session", str(session)).replace("/start", str(start))
-    for _ in range(2):
-        subprocess.run([*container["command"], script], check=True, env={"PATH": os.environ["PATH"], "HOME": "/"})
-        (session / "workspace" / "train.py").write_text("LR = 2\n")
-    listed = subprocess.run(["git", "ls-files"], cwd=session / "workspace", capture_output=True, text=True, check=True)
-    assert listed.stdout.split() == [".gitignore", "lib/model.py", "train.py"]
-    assert (session / "workspace" / "train.py").read_text() == "LR = 2\n", "what is there stays"
-
-
-def mounted(folder: Path) -> Path:
-    """As a kubelet mounts a ConfigMap."""
-    there = folder / "..2026_11_23"
-    (there / "lib").mkdir(parents=True)
-    for name in ("train.py", ".gitignore", "lib/model.py"):
-        (there / name).write_text("LR = 1\n")
-    (folder / "..data").symlink_to("..2026_11_23")
-    for name in ("train.py", ".gitignore", "lib"):
-        (folder / name).symlink_to(f"..data/{name}")
-    return folder
-
-
-def test_the_engine_waits_until_the_data_is_prepared(tmp_path: Path) -> None:
-    things = objects({"env": {"AUTORESEARCH_DATA": "/data/c4"}, "kubernetes": {"volumes": [ON_DATA]}}, engine=True)
-    (job,), (_, waiting) = (pod_of(only(things, "Job"))["containers"], pod_of(things[-1])["initContainers"])
-    assert {"name": "AUTORESEARCH_DATA", "value": "/data/c4"} in waiting["env"]
-    env = {"PATH": os.environ["PATH"], "AUTORESEARCH_DATA": str(tmp_path / "c4")}
-    with subprocess.Popen([*waiting["command"], *waiting["args"]], env=env, start_new_session=True) as process:
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.3)
-        os.killpg(process.pid, signal.SIGKILL)
-    (tmp_path / "prepare.py").write_text("import os; open(os.environ['AUTORESEARCH_DATA'] + '/corpus', 'w')")
-    subprocess.run([*job["command"][:-1], sys.executable], env=env, cwd=tmp_path, check=True)
-    subprocess.run([*waiting["command"], *waiting["args"]], env=env, check=True, timeout=20)
-    assert (tmp_path / "c4" / "corpus").exists()
-
-
-def test_data_that_cannot_be_prepared_is_not_taken_for_ready(tmp_path: Path) -> None:
-    (container,) = pod_of(only(objects(), "Job"))["containers"]
-    env = {"PATH": os.environ["PATH"], "AUTORESEARCH_DATA": str(tmp_path)}
-    (tmp_path / "prepare.py").write_text("raise SystemExit(1)")
-    done = subprocess.run([*container["command"][:-1], sys.executable], env=env, cwd=tmp_path, check=False)
-    assert done.returncode == 1
-    assert not (tmp_path / ".prepared").exists()
-
-
-@contextlib.contextmanager
-def started(tmp_path: Path, program: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The engine's container with another engine."""
-    (container,) = pod_of(only(objects(engine=True), "Deployment"))["containers"]
-    (tmp_path / "autoresearch-tui").write_text(f"#!/bin/sh\necho $@ > {tmp_path}/asked\n{program}\n")
-    (tmp_path / "autoresearch-tui").chmod(0o755)
-    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    process = subprocess.Popen([*container["command"], *container["args"]], env=env, start_new_session=True)
-    try:
-        until(lambda: (tmp_path / "asked").exists())
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def test_a_pod_that_is_to_go_ends_its_engine_gracefully(tmp_path: Path) -> None:
-    program = f"trap 'echo bye > {tmp_path}/said; exit 143' TERM\ntouch {tmp_path}/ready; while :; do sleep 0.05; done"
-    with started(tmp_path, program) as process:
-        until(lambda: (tmp_path / "ready").exists())
-        process.terminate()
-        assert process.wait(20) == 0
-    assert (tmp_path / "said").read_text() == "bye\n"
-    assert (tmp_path / "asked").read_text() == "--executor kubernetes --no-ui --on-exit leave\n"
-
-
-def test_an_engine_that_fails_ends_its_pod_with_its_code(tmp_path: Path) -> None:
-    with started(tmp_path, "exit 3") as process:
-        assert process.wait(20) == 3
-
-
-def test_a_session_at_its_end_leaves_the_pod_to_be_looked_at(tmp_path: Path) -> None:
-    with started(tmp_path, "exit 0") as process:
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.5)
-        process.terminate()
-        assert process.wait(20) == 0
 
 
 # --- the images -------------------------------------------------------------------------------------------------------

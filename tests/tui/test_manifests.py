@@ -26,6 +26,7 @@ def test_manifests_print_what_kubectl_applies_and_nothing_else_on_standard_outpu
     assert "max_hours = 3.0\n" in files["autoresearch.toml"]
     assert 'image = "r/trainer:1"' in files["autoresearch.toml"]
     assert 'env = { AUTORESEARCH_DATA = "/data" }' in done.stderr
+    assert "`kubectl create namespace lab`" in done.stderr
 
 
 def test_a_deployment_and_a_cron_job_exclude_each_other(workspace: Path) -> None:
