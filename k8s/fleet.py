@@ -37,11 +37,12 @@ class Fleet:
     def types(self) -> frozenset[str]:
         return frozenset(kind.type for found in self._offers.values() for kind in found.kinds)
 
-    def node_changed(self, node: Node, gone: bool) -> None:
-        if gone:
-            self._offers.pop(node.name, None)
-        else:
+    def node_changed(self, node: Node, gone: bool) -> bool:
+        """Whether it has other GPUs than before."""
+        before = self._offers.pop(node.name, Offer(node))
+        if not gone:
             self._offers[node.name] = offer(node, self._settings)
+        return self._offers.get(node.name, Offer(node)).kinds != before.kinds
 
     def gpus(self, mirror: Mirror, runs: Iterable[Run], now: float) -> tuple[Gpu, ...]:
         """All of them, and who holds each. Where others' pods may not be seen, `runs` that wait tell of them."""

@@ -9,6 +9,7 @@ from core.ids import GpuId, RunId
 from k8s.jobs import CONTAINER
 from k8s.logs import Place
 from k8s.shapes import Job, Pod, Terminated, seconds
+from k8s.waits import Waits
 
 SKEW_S = 3.0  # a cluster's clock that is further from ours is believed; else what is seen happens when it is seen
 
@@ -21,6 +22,7 @@ class Run:
     name: str  # of its Job
     gpu_type: str = ""
     is_ordered: bool = False  # its Job is being made, or was
+    held: Waits | None = None  # why not all of it could be made yet
     is_tried: bool = False  # the cluster may have heard of it
     made_at: float | None = None
     job: Job | None = None  # as last seen

@@ -47,6 +47,12 @@ class Waits(msgspec.Struct, frozen=True):
         return self.kind in ("image", "config", "nodes", "taint", "quota")
 
 
+def absent(gpu_type: str, types: Iterable[str]) -> Waits:
+    """No node has such a GPU now; `types`: those that there are."""
+    there = ", ".join(sorted(types))
+    return Waits("nodes", f"there is no {gpu_type} in the cluster now{f', only {there}' if there else ''}")
+
+
 def waiting(job: Job | None, pod: Pod | None, events: Iterable[Event] = ()) -> Waits | None:
     """None once it runs or has ended. `events` of the Job and its pod."""
     told = sorted(events, key=lambda event: event.at, reverse=True)

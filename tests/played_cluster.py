@@ -158,11 +158,30 @@ class Played:
         await self.pods.put(pod)
         await self.bound.put(pod)
         await asyncio.sleep(lasts)
+        if name not in self.bound.things:  # its node took it along
+            return
         await self.bound.drop(name)
         self.free[product].append(pod["spec"]["nodeName"])
         if name in self.pods.things:
             self.say("ended", pod)
             await self.pods.put(_ended(pod, began, _result(self.random)))
+        await self.place(product)
+
+    async def reclaim(self, *nodes: str) -> None:
+        """They are gone, and with them the pods that they had."""
+        for node in nodes:
+            product = self.nodes.things[node]["metadata"]["labels"][PRODUCT]
+            self.free[product] = deque(name for name in self.free[product] if name != node)
+            await self.nodes.drop(node)
+        for name, pod in list(self.bound.things.items()):
+            if pod["spec"]["nodeName"] in nodes:
+                await self.bound.drop(name)
+                await self.pods.drop(name)
+
+    async def give(self, node: str, pool: str = "H100", gpus: int = 1) -> None:
+        product = PRODUCTS[pool]
+        await self.nodes.put(_node(node, product, str(gpus)))
+        self.free[product] += [node] * gpus
         await self.place(product)
 
     def say(self, what: str, pod: Body) -> None:
@@ -320,7 +339,7 @@ async def serve(played: Played) -> tuple[web.AppRunner, int]:
         app.router.add_get(f"{root}/namespaces/default/{{kind}}/{{name}}", played.one)
         app.router.add_delete(f"{root}/namespaces/default/{{kind}}/{{name}}", played.deleted)
     app.router.add_get("/api/v1/namespaces/default/pods/{name}/log", played.log)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
