@@ -277,8 +277,8 @@ class Engine:
     async def _observe(self) -> None:
         async for observation in self._executor.watch(tuple(self.state.active)):
             match observation:
-                case seen.FleetObserved(gpus):
-                    self._fleet(gpus)
+                case seen.FleetObserved():
+                    self._fleet(observation)
                 case seen.Waiting() | seen.Started() | seen.Reported() | seen.Progressed():
                     self._see(observation)
                 case seen.Ended():
@@ -293,12 +293,12 @@ class Engine:
                 case _:
                     assert_never(observation)
 
-    def _fleet(self, gpus: tuple[ev.Gpu, ...]) -> None:
+    def _fleet(self, fleet: seen.FleetObserved) -> None:
         """None at all is a mistake where a session begins. Later it is how things are: it waits until one comes."""
-        if not gpus and not self._synced and not self.state.runs:
+        if not fleet.gpus and not self._synced and not self.state.runs:
             raise NothingRuns("There is no GPU or CPU slot to run on; check `autoresearch-tui doctor`.")
-        if gpus != self.state.gpus or not self.state.fleet_seen:
-            self.record(ev.FleetSeen(at=self._now(), gpus=gpus))
+        if (fleet.gpus, fleet.unseen) != (self.state.gpus, self.state.unseen) or not self.state.fleet_seen:
+            self.record(ev.FleetSeen(at=self._now(), gpus=fleet.gpus, unseen=fleet.unseen))
 
     def _see(self, sight: Sight) -> None:
         """Progress alone rarely changes a plan, and is frequent: it is looked at now and then."""

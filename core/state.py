@@ -218,6 +218,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     usage: dict[str, Usage] = {}  # by model
     calls: int = 0  # number of the model's latest answer
     gpus: tuple[Gpu, ...] = ()
+    unseen: str = ""  # what of the fleet cannot be seen, and is guessed
     tiers: TiersSet = TiersSet(at=0.0)
     ready: ReadySet = ReadySet(at=0.0)  # runs that may wait beyond the free GPUs
     max_gpus: dict[str, int] = {}  # by type: GPUs that runs of ours may have or wait for

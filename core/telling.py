@@ -42,15 +42,8 @@ def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is
             return f"{marked(state)}engine stopped: {reason}{more}"
         case ev.LimitsSet():
             return f"limits of the session: {_limits(fact)}"
-        case ev.FleetSeen(gpus=gpus):
-            if not gpus:
-                return NO_GPU
-            types = dict.fromkeys(gpu.type for gpu in gpus)
-            seen = ", ".join(f"{sum(g.type == t for g in gpus)} × {t}" for t in types)
-            missing = [t for t in (*state.tiers.screen, *state.tiers.validate) if t not in types]
-            return f"runs go to {seen}" + (
-                f"; of {', '.join(missing)}, named as a tier, there is none" if missing else ""
-            )
+        case ev.FleetSeen():
+            return _fleet(fact, state)
         case ev.WavePlanned(wave=wave, reason=reason):
             return f"{wave} planned: {reason}"
         case ev.ExperimentProposed(experiment=name, title=title):
@@ -112,6 +105,16 @@ def _limits(fact: ev.LimitsSet) -> str:
         f"${fact.max_usd:,.2f}" if fact.max_usd is not None else "",
     ]
     return ", ".join(filter(None, parts)) or "none"
+
+
+def _fleet(fact: ev.FleetSeen, state: State) -> str:
+    types = dict.fromkeys(gpu.type for gpu in fact.gpus)
+    if not types:
+        return NO_GPU
+    seen = ", ".join(f"{sum(gpu.type == kind for gpu in fact.gpus)} × {kind}" for kind in types)
+    missing = [kind for kind in (*state.tiers.screen, *state.tiers.validate) if kind not in types]
+    none = f"of {', '.join(missing)}, named as a tier, there is none" if missing else ""
+    return "; ".join(filter(None, (f"runs go to {seen}", none, fact.unseen)))
 
 
 def _count(number: int, word: str) -> str:

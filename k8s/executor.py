@@ -17,7 +17,7 @@ from typing import Self
 
 from core.clock import Clock
 from core.errors import NothingRuns
-from core.events import Gpu, ReadySet
+from core.events import ReadySet
 from core.executor import (
     Absent,
     FleetObserved,
@@ -52,6 +52,7 @@ REFUSED_S = 3.0  # the same for one that says no
 UNSEEN_S = 15.0  # after which a Job that was made and never seen is asked for
 SETTLE_S = 1.0  # for what else there is to hear of a run that vanished
 FAREWELL_S = 5.0
+UNSEEN = "the cluster does not show pods of other namespaces: what others hold is guessed from runs that wait"
 
 
 class KubernetesExecutor:
@@ -63,7 +64,7 @@ class KubernetesExecutor:
         self._news: deque[Observation] = deque()
         self._wake = asyncio.Event()
         self._fleet = Fleet(work.settings, work.label)
-        self._observed: tuple[Gpu, ...] = ()
+        self._observed = FleetObserved(())
         self._is_fleet_old = False
         self._has_other_gpus = asyncio.Event()  # the cluster, than at the last look
         self._is_lost = False
@@ -138,8 +139,8 @@ class KubernetesExecutor:
 
     async def watch(self, open_runs: Collection[RunId]) -> AsyncIterator[Observation]:
         """For one reader at a time. Raises NothingRuns for what no waiting mends."""
-        self._observed = self._fleet.gpus(self._mirror, self._runs.values(), self._clock.now())
-        yield FleetObserved(self._observed)
+        self._observed = self._look_around()
+        yield self._observed
         for name in open_runs:
             yield self._recall(name)
         self._sweep()
@@ -206,7 +207,7 @@ class KubernetesExecutor:
             for run in list(self._runs.values()):
                 self._look_at_time(run)
                 self._reasons.look(run)
-            if self._is_fleet_old or not self._mirror.sees_others:
+            if self._is_fleet_old or self._observed.unseen or not self._mirror.sees_others:
                 self._is_fleet_old = False
                 self._tell_fleet()
 
@@ -223,10 +224,14 @@ class KubernetesExecutor:
             self._tell_fleet()
 
     def _tell_fleet(self) -> None:
+        seen = self._look_around()
+        if seen != self._observed:  # none at all is a truth, too
+            self._observed = seen
+            self._report(seen)
+
+    def _look_around(self) -> FleetObserved:
         gpus = self._fleet.gpus(self._mirror, self._runs.values(), self._clock.now())
-        if gpus != self._observed:  # none at all is a truth, too
-            self._observed = gpus
-            self._report(FleetObserved(gpus))
+        return FleetObserved(gpus, UNSEEN if self._mirror.is_blind else "")
 
     def _troubled(self, error: ClusterError | None) -> None:
         """A quota that is used up is no trouble: the Job waits."""

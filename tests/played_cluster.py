@@ -102,6 +102,7 @@ class Played:
         self.ends: dict[str, tuple[float, float]] = {}  # when a pod began and will end
         self._pools = [pool.replace("x", ":").split(":") for pool in pools.split(",")]
         self._tasks: set[asyncio.Task[None]] = set()
+        self.hides_others = False  # pods of all namespaces may not be listed or watched
 
     async def begin(self) -> None:
         for name, count, gpus in self._pools:
@@ -178,6 +179,14 @@ class Played:
                 await self.bound.drop(name)
                 await self.pods.drop(name)
 
+    async def occupy(self, node: str) -> None:
+        """A pod of somebody else takes a GPU."""
+        product = self.nodes.things[node]["metadata"]["labels"][PRODUCT]
+        self.free[product].remove(node)
+        meta = {"name": f"on-{node}", "uid": f"on-{node}", "namespace": "lab", "creationTimestamp": stamp(time.time())}
+        spec = {"nodeName": node, "containers": [{"name": "c", "resources": {"limits": {GPU: "1"}}}]}
+        await self.bound.put({"metadata": meta, "spec": spec, "status": {"phase": "Running"}})
+
     async def give(self, node: str, pool: str = "H100", gpus: int = 1) -> None:
         product = PRODUCTS[pool]
         await self.nodes.put(_node(node, product, str(gpus)))
@@ -199,6 +208,8 @@ class Played:
         if request.match_info["kind"] == "events":
             return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
         kind = self.kind(request)
+        if kind is self.bound and self.hides_others:
+            return _refusal('pods is forbidden: User "nobody" cannot list resource "pods" at the cluster scope')
         if "watch" in request.query:
             return await self.watched(request, kind)
         start, size = int(request.query.get("continue", 0)), int(request.query.get("limit", 500))
@@ -212,7 +223,7 @@ class Played:
         answer = web.StreamResponse()
         await answer.prepare(request)
         deadline = time.monotonic() + int(request.query["timeoutSeconds"])
-        while (left := deadline - time.monotonic()) > 0:
+        while (left := deadline - time.monotonic()) > 0 and not (kind is self.bound and self.hides_others):
             found = kind.since(version)
             if found is None:
                 gone = {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "too old"}}
@@ -284,6 +295,10 @@ class Played:
         status = self.pods.things.get(pod, {}).get("status", {}).get("containerStatuses", [{}])[0]
         over = status.get("state", {}).get("terminated")
         return [*shown, *((ends, line) for line in json.loads(over["message"])["log"].splitlines())] if over else shown
+
+
+def _refusal(message: str) -> web.Response:
+    return web.json_response({"code": 403, "reason": "Forbidden", "message": message}, status=403)
 
 
 # --- bodies -----------------------------------------------------------------------------------------------------------

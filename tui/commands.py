@@ -140,6 +140,8 @@ def _attention(state: State, now: float) -> Iterator[str]:
     if state.lost is not None:
         yield f"the executor cannot be reached: {state.lost.reason}"
     yield from telling.hindrances(state)
+    if state.unseen:
+        yield state.unseen
     if waiting := views.held(state):
         yield f"{', '.join(waiting)} waits for approval: `approve` or `gate off`"
     elif state.gate:

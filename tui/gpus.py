@@ -150,7 +150,8 @@ def types(moment: Moment, cells: int, glyphs: Glyphs) -> list[Line]:
     if strangers := [kind for kind in state.max_gpus if kind not in state.holders]:
         said = f"{glyphs.warning} max_gpus names {safe(', '.join(strangers), 80)}: there is none"
         lines.append(cut(line((said, "warning")), cells))
-    lines += [cut(line((f"{glyphs.warning} {safe(each, 300)}", "warning")), cells) for each in hindrances(state)]
+    told = filter(None, (*hindrances(state), state.unseen))
+    lines += [cut(line((f"{glyphs.warning} {safe(each, 300)}", "warning")), cells) for each in told]
     if state.lost is not None:
         since = numbers.duration(moment.now - state.lost.at)
         said = f"{glyphs.warning} cannot be reached for {since}: {safe(state.lost.reason, 200)}. What is shown is old."
