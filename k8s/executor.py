@@ -234,10 +234,9 @@ class KubernetesExecutor:
         return FleetObserved(gpus, UNSEEN if self._mirror.is_blind else "")
 
     def _troubled(self, error: ClusterError | None) -> None:
-        """A quota that is used up is no trouble: the Job waits."""
         if error is None:
             self._trouble = None
-        elif "exceeded quota" not in str(error) and self._trouble is None:
+        elif self._trouble is None:
             self._trouble = (self._clock.now(), str(error))
 
     # --- what the cluster says ---
@@ -307,7 +306,7 @@ class KubernetesExecutor:
         try:
             body, config_map = self._work.bodies(job, there)
             run.is_tried = True
-            if await self._orders.make(body, config_map, lambda: run.cancelled_at is None and not run.is_ending):
+            if await self._orders.make(body, config_map, lambda: run.is_wanted, run.refused):
                 run.made_at = self._clock.now()
         except NothingRuns as error:  # no run can be made like this
             self._failure = error

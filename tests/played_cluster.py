@@ -102,6 +102,8 @@ class Played:
         self.ends: dict[str, tuple[float, float]] = {}  # when a pod began and will end
         self._pools = [pool.replace("x", ":").split(":") for pool in pools.split(",")]
         self._tasks: set[asyncio.Task[None]] = set()
+        self.quotas: dict[str, int] = {}  # how many there may be, by kind: "jobs", "configmaps"
+        self.config_maps: set[str] = set()
         self.hides_others = False  # pods of all namespaces may not be listed or watched
 
     async def begin(self) -> None:
@@ -240,8 +242,14 @@ class Played:
 
     async def made(self, request: web.Request) -> web.Response:
         body = await request.json()
-        name = body["metadata"]["name"]
-        if request.match_info["kind"] == "configmaps":
+        name, kind = body["metadata"]["name"], request.match_info["kind"]
+        there = self.config_maps if kind == "configmaps" else self.jobs.things.keys()
+        if name not in there and len(there) >= self.quotas.get(kind, KEPT):
+            what = f"count/{kind}.batch" if kind == "jobs" else kind
+            counts = f"requested: {what}=1, used: {what}={len(there)}, limited: {what}={self.quotas[kind]}"
+            return _refusal(f'{kind} "{name}" is forbidden: exceeded quota: few, {counts}')
+        if kind == "configmaps":
+            self.config_maps.add(name)
             return web.json_response(body, status=201)
         if name in self.jobs.things:
             return web.json_response({"code": 409, "reason": "AlreadyExists", "message": "there"}, status=409)
@@ -260,6 +268,7 @@ class Played:
         if request.match_info["kind"] == "jobs":
             await self.jobs.drop(name)
             await self.pods.drop(f"{name}-pod")
+            self.config_maps.discard(name)
         return web.json_response({})
 
     async def log(self, request: web.Request) -> web.StreamResponse:
