@@ -109,7 +109,7 @@ def rebooked(s: Draft, names: Iterable[RunId], was: Status | None, status: Statu
 def fleet_seen(s: Draft, fact: ev.FleetSeen) -> None:
     """The first fleet that an engine sees was there since it started."""
     accrue(s, fact.at)
-    s.gpus, s.holders = fact.gpus, _holders(s.holders, fact.gpus)
+    s.gpus, s.holders, s.unseen = fact.gpus, _holders(s.holders, fact.gpus), fact.unseen
     s.owned.add("holders")
     s.fleet_seen = True
 
@@ -129,7 +129,7 @@ def engine_started(s: Draft, fact: ev.EngineStarted) -> None:
     engine_gone(s, s.at)  # the engine before this one may have been killed: its time ends with the last fact it wrote
     if s.span_at:
         s.gaps = (*s.gaps, (s.span_at, fact.at))
-    s.engine, s.span_at, s.gpus, s.fleet_seen = fact, fact.at, (), False
+    s.engine, s.span_at, s.gpus, s.fleet_seen, s.unseen = fact, fact.at, (), False, ""
     s.holders = _holders(s.holders, ())
     s.owned.add("holders")
 

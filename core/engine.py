@@ -277,8 +277,8 @@ class Engine:
     async def _observe(self) -> None:
         async for observation in self._executor.watch(tuple(self.state.active)):
             match observation:
-                case seen.FleetObserved(gpus):
-                    self._fleet(gpus)
+                case seen.FleetObserved():
+                    self._fleet(observation)
                 case seen.Waiting() | seen.Started() | seen.Reported() | seen.Progressed():
                     self._see(observation)
                 case seen.Ended():
@@ -293,11 +293,12 @@ class Engine:
                 case _:
                     assert_never(observation)
 
-    def _fleet(self, gpus: tuple[ev.Gpu, ...]) -> None:
-        if not gpus:
+    def _fleet(self, fleet: seen.FleetObserved) -> None:
+        """None at all is a mistake where a session begins. Later it is how things are: it waits until one comes."""
+        if not fleet.gpus and not self._synced and not self.state.runs:
             raise NothingRuns("There is no GPU or CPU slot to run on; check `autoresearch-tui doctor`.")
-        if gpus != self.state.gpus:
-            self.record(ev.FleetSeen(at=self._now(), gpus=gpus))
+        if (fleet.gpus, fleet.unseen) != (self.state.gpus, self.state.unseen) or not self.state.fleet_seen:
+            self.record(ev.FleetSeen(at=self._now(), gpus=fleet.gpus, unseen=fleet.unseen))
 
     def _see(self, sight: Sight) -> None:
         """Progress alone rarely changes a plan, and is frequent: it is looked at now and then."""
@@ -318,11 +319,12 @@ class Engine:
 
     def _absent(self, name: RunId) -> None:
         """Never launched: say it again. Launched before: gone, and starting it twice would be worse than once more."""
-        run = self.state.runs[name]
-        if run.started_at is None and any(gpu.type == run.gpu_type for gpu in self.state.gpus):
+        run, types = self.state.runs[name], {gpu.type for gpu in self.state.gpus}
+        if run.started_at is None and (run.gpu_type in types or not types):  # without any GPU it waits for one
             self._spawn(self._launch(name), f"launch {name}")
         elif run.started_at is None:
             reason = f"there is no {run.gpu_type} here any more"
+            self._cancel(name)  # it may wait there
             self._end(seen.Ended(run=name, at=self._now(), outcome="lost", reason=reason))
         else:
             reason = "no trace of it was left when the engine came back"

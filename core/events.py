@@ -110,6 +110,7 @@ class EngineStopped(Event, frozen=True):
 
 class FleetSeen(Event, frozen=True):
     gpus: tuple[Gpu, ...]
+    unseen: str = ""  # what of it cannot be seen, and is guessed; a clause
 
 
 class ExecutorLost(Event, frozen=True):

@@ -28,6 +28,7 @@ class FleetObserved(msgspec.Struct, frozen=True):
     """All GPUs that runs can be placed on, whoever uses them now."""
 
     gpus: tuple[Gpu, ...]
+    unseen: str = ""  # what of it cannot be seen, and is guessed; a clause
 
 
 class Started(msgspec.Struct, frozen=True):

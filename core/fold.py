@@ -12,7 +12,7 @@ from typing import cast
 
 import msgspec
 
-from core import booking, concluding, conversing, operating
+from core import booking, concluding, conversing, operating, setbacks
 from core import events as ev
 from core.draft import Draft
 from core.ids import BASELINE, ExperimentId
@@ -105,7 +105,8 @@ def _apply(s: Draft, fact: ev.Fact) -> None:
             s.ready = fact
         case ev.EngineStarted():
             booking.engine_started(s, fact)
-            s.stop, s.asked, s.gave_up, s.failures, s.lost = None, None, "", 0, None
+            s.stop, s.asked, s.gave_up, s.failures, s.lost, s.setbacks = None, None, "", 0, None, {}
+            s.owned.add("setbacks")
             if fact.budget_s:
                 s.budget_s, s.own_budget = fact.budget_s, fact.own_budget
         case ev.EngineStopped():
@@ -273,6 +274,7 @@ def _run_ended(s: Draft, fact: ev.RunEnded) -> None:
     if curve:
         s.own("curves").pop(fact.run)
     spent_s = booking.ended(s, run, fact)
+    setbacks.ended(s, run, fact)
     s.own("runs")[fact.run] = _replace(run, ended_at=fact.at, result=fact, curve=curve, spent_s=spent_s)
     s.ended += 1
     concluding.count(s, run.experiment)

@@ -18,7 +18,7 @@ from core.fold import fold
 from core.follower import Follower
 from core.settings import Loaded
 from core.state import State
-from core.telling import line, progress
+from core.telling import hindrances, line, progress
 from core.transcript import clean
 
 Say = Callable[[str], None]
@@ -75,7 +75,7 @@ def _say_json(state: State, facts: list[ev.Fact], say: Say, *, version: str) -> 
 
 
 async def _remind(follower: Follower, say: Say) -> None:
-    """While research is paused: at the start, and now and then, says who paused it and what goes on with it."""
+    """While nothing new is started: at the start, and now and then, says why, and what goes on with it."""
     while True:
         if text := waiting(follower.state):
             say(f"{_clock(follower.state.at)}  {text}")
@@ -83,9 +83,9 @@ async def _remind(follower: Follower, say: Say) -> None:
 
 
 def waiting(state: State) -> str:
-    """Why nothing new is started although nothing is wrong; "" where it is not paused."""
+    """Why less is started than could be: it is paused, or no GPU is there, or none that keeps its runs. Else ""."""
     if state.pause is None:
-        return ""
+        return "; ".join(hindrances(state))
     why = f" ({state.pause.reason})" if state.pause.reason else ""
     return clean(f"paused by {state.pause.by} since {_clock(state.pause.at)}{why}: `autoresearch-tui resume` goes on")
 

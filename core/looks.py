@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from core.money import HOUR_S, spent_usd, usd_hour
 from core.placement import PATIENCE_S
 from core.policy import EARLY, EARLY_S
+from core.setbacks import moments
 from core.state import State
 from core.views import elapsed
 
@@ -29,6 +30,7 @@ def _moments(state: State, now: float) -> Iterator[float]:
     limit, spent, rate = state.limits.max_usd, spent_usd(state, now), usd_hour(state)
     if limit is not None and spent is not None and rate:
         yield now + (limit - spent) / rate * HOUR_S
+    yield from moments(state)
     if state.waits is not None:
         yield state.waits.until
     if state.asked is not None:

@@ -23,6 +23,7 @@ from core.placement import Launch as Launch
 from core.placement import launches
 from core.rivals import Passes, Retests, confirmed, lead, validated
 from core.room import Room, room, surplus
+from core.setbacks import narrow
 from core.state import Experiment, State
 from core.tiers import MAX_FAILED, is_stuck, tiers
 from core.verdict import (
@@ -120,15 +121,16 @@ def plan(state: State, rules: Rules, now: float) -> tuple[Move, ...]:
     reason, code = (broken, 3) if broken else _why_stop(state, rules, now)
     moves: list[Move] = [Cancel(run) for run in _to_cancel(state, all_runs=bool(broken) or _stop_now(state))]
     moves += [Cancel(run) for run in surplus(state, nothing_may_start=bool(reason) or state.pause is not None)]
-    judged, retests = _recorded_first(state, rules)
+    judged, retests = _recorded_first(state, rules) if state.gpus else ([], [])  # what is compared where follows them
     if judged:  # what follows from them is planned on the next call
         return (*moves, *judged)
     moves += [Commit(name) for name in list(state.uncommitted)[:1]]
     if reason:
         idle = not state.active and not state.uncommitted
         return (*moves, Finish(reason, code)) if idle else tuple(moves)
-    if state.pause is None:
+    if state.pause is None and state.gpus:
         places = room(state)
+        narrow(places, state, now)
         moves += launches(state, rules, places, [] if state.uncommitted else retests, now)
         moves += [] if state.uncommitted else _ask(state, rules, places, now)  # the baseline is about to move
     if not moves and not state.active and not state.open and not state.uncommitted:
@@ -197,7 +199,7 @@ def _baseline_broken(state: State) -> str:
     if not worked and len(crashed) >= MAX_FAILED:
         return f"the unchanged train.py does not run: {crashed[-1].reason or 'it crashed'}"
     types = {gpu.type for gpu in state.gpus}
-    if failed and all(is_stuck(state, state.baseline, gpu_type) for gpu_type in types):
+    if failed and types and all(is_stuck(state, state.baseline, gpu_type) for gpu_type in types):
         share = f"{worked} of {worked + len(failed)}"
         return f"only {share} runs of the baseline worked, too few to compare with: {failed[-1].reason}"
     return ""

@@ -26,6 +26,10 @@ class Room:
         place[kind] -= 1
         return True
 
+    def close(self, kind: str, *, but: int = 0) -> None:
+        """Leaves `but` places on GPUs of this type, and none to wait for one."""
+        self.free[kind], self.ready[kind] = min(self.free[kind], but), 0
+
     def widest(self, kinds: Iterable[str]) -> str:
         """The type with most places, free ones first; "" without any type."""
         return max(kinds, key=lambda kind: (self.free[kind], self.ready[kind]), default="")

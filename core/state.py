@@ -134,6 +134,14 @@ class Holders(msgspec.Struct, frozen=True):
     queued: int = 0  # runs of ours, requested and not started
 
 
+class Setback(msgspec.Struct, frozen=True):
+    """Runs on a GPU type that were lost as soon as they were launched, with no work done there since."""
+
+    attempts: int  # in a row; runs that were launched together count once
+    at: float  # of the latest loss
+    reason: str = ""
+
+
 class Usage(msgspec.Struct, frozen=True):
     """What one model has been asked and what that cost. Input tokens do not count what was read from a cache."""
 
@@ -213,6 +221,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     usage: dict[str, Usage] = {}  # by model
     calls: int = 0  # number of the model's latest answer
     gpus: tuple[Gpu, ...] = ()
+    unseen: str = ""  # what of the fleet cannot be seen, and is guessed
     tiers: TiersSet = TiersSet(at=0.0)
     ready: ReadySet = ReadySet(at=0.0)  # runs that may wait beyond the free GPUs
     max_gpus: dict[str, int] = {}  # by type: GPUs that runs of ours may have or wait for
@@ -235,6 +244,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     curves: dict[RunId, Curve] = {}  # of active runs
     scores: dict[tuple[ExperimentId, str], tuple[float, ...]] = {}  # val_bpb of finished runs, per GPU type
     spread: dict[str, Spread] = {}  # per GPU type
+    setbacks: dict[str, Setback] = {}  # per GPU type: where runs are lost at once
     duration_s: float = 0.0  # of a finished run, start to end: exponential mean
 
     waves: dict[WaveId, Wave] = {}

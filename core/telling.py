@@ -6,17 +6,21 @@ It knows no colours and no screen size. Facts of operators have their sentences 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from core import events as ev
 from core.aloud import spoken
 from core.ids import ExperimentId, RunId
 from core.sentences import at_budget, sentence
+from core.setbacks import untrusted
 from core.state import State
 from core.thinking import Thinking
 from core.transcript import clean
-from core.views import best, estimate, proposed, remaining
+from core.views import best, estimate, is_without_gpus, proposed, remaining
 
 QUIET = (ev.RunProgressed, ev.RunStarted, ev.RunReported, ev.RunRequested, ev.TiersSet, ev.WaveAsked, ev.Unknown)
 TAIL_LINES = 6
+NO_GPU = "there is no GPU now: nothing is launched until one comes"
 
 
 def line(fact: ev.Fact, state: State) -> str:
@@ -38,13 +42,8 @@ def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is
             return f"{marked(state)}engine stopped: {reason}{more}"
         case ev.LimitsSet():
             return f"limits of the session: {_limits(fact)}"
-        case ev.FleetSeen(gpus=gpus):
-            types = dict.fromkeys(gpu.type for gpu in gpus)
-            seen = ", ".join(f"{sum(g.type == t for g in gpus)} × {t}" for t in types)
-            missing = [t for t in (*state.tiers.screen, *state.tiers.validate) if t not in types]
-            return f"runs go to {seen}" + (
-                f"; of {', '.join(missing)}, named as a tier, there is none" if missing else ""
-            )
+        case ev.FleetSeen():
+            return _fleet(fact, state)
         case ev.WavePlanned(wave=wave, reason=reason):
             return f"{wave} planned: {reason}"
         case ev.ExperimentProposed(experiment=name, title=title):
@@ -108,6 +107,16 @@ def _limits(fact: ev.LimitsSet) -> str:
     return ", ".join(filter(None, parts)) or "none"
 
 
+def _fleet(fact: ev.FleetSeen, state: State) -> str:
+    types = dict.fromkeys(gpu.type for gpu in fact.gpus)
+    if not types:
+        return NO_GPU
+    seen = ", ".join(f"{sum(gpu.type == kind for gpu in fact.gpus)} × {kind}" for kind in types)
+    missing = [kind for kind in (*state.tiers.screen, *state.tiers.validate) if kind not in types]
+    none = f"of {', '.join(missing)}, named as a tier, there is none" if missing else ""
+    return "; ".join(filter(None, (f"runs go to {seen}", none, fact.unseen)))
+
+
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'s' * (number != 1)}"
 
@@ -140,6 +149,15 @@ def _is_first(state: State, name: RunId, reason: str) -> bool:
     """Whether no other run waits for the same: one line is enough."""
     waiting = ((run, state.runs[run].waiting) for run in state.active)
     return not any(run != name and found is not None and found.reason == reason for run, found in waiting)
+
+
+def hindrances(state: State) -> Iterator[str]:
+    """Why less is launched than could be, where that is nobody's wish."""
+    if is_without_gpus(state):
+        yield NO_GPU
+    for kind in untrusted(state):
+        why = state.setbacks[kind].reason or "nobody says why"
+        yield clean(f"runs on {kind} are lost as soon as they are launched ({why}): one at a time is tried", 300)
 
 
 def progress(state: State) -> str:

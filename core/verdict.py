@@ -44,7 +44,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     worth: float = 2.5  # run-to-run sd: an improvement of this size should not be missed
     futility: float = 0.2  # evidence below which a change is not run again: about the share of `worth` ones missed
     max_retests: int = 6
-    max_lost: int = 5  # runs of an experiment lost by what runs them, after which it is given up
+    max_lost: int = 5  # runs of an experiment lost after they began, after which it is given up
     equivalence: float = 1.0  # run-to-run sd: a difference below this does not matter to a simplification
     memory_price: float = 0.0001  # val_bpb that every additional GB of GPU memory has to earn
     final_runs: int = 3  # of the best and of the start on fresh seeds, for the report at the end
@@ -176,7 +176,7 @@ def _failed(state: State, experiment: Experiment, rules: Rules) -> Final | None:
             there = [other.outcome for where, other in ended if where.gpu_type == run.gpu_type]
             if there.count("crashed") > ("finished" in there):  # what has worked there may crash once
                 return Final("crashed", result.reason or "crashed")
-    lost = [result for _, result in ended if result.outcome == "lost"]
+    lost = [result for run, result in ended if result.outcome == "lost" and run.started_at is not None]
     if len(lost) >= rules.max_lost:
         return Final("crashed", f"its run was lost {len(lost)} times ({lost[-1].reason})")
     return None

@@ -88,6 +88,11 @@ def free(state: State) -> Counter[str]:
     return +counts
 
 
+def is_without_gpus(state: State) -> bool:
+    """The engine has looked, and there is none now: nothing is launched, and nothing decided, until one comes."""
+    return state.is_live and state.fleet_seen and not state.gpus and state.lost is None
+
+
 def estimate(state: State, name: ExperimentId, *, on: str = "") -> Estimate | None:
     """On GPU type `on`, or else on the one with the most runs. None before the first result."""
     experiment = state.experiments.get(name)

@@ -53,6 +53,11 @@ class ClusterError(NothingRuns):
     def is_refusal(self) -> bool:
         return self.status in (401, 403)
 
+    @property
+    def is_quota(self) -> bool:
+        """The namespace has used up its own: it takes more when something of it goes."""
+        return self.status == 403 and "exceeded quota" in str(self)
+
 
 class Connection:
     """Every method raises ClusterError."""

@@ -17,7 +17,7 @@ from typing import Self
 
 from core.clock import Clock
 from core.errors import NothingRuns
-from core.events import Gpu, ReadySet
+from core.events import ReadySet
 from core.executor import (
     Absent,
     FleetObserved,
@@ -32,16 +32,17 @@ from core.ids import GpuId, RunId
 from k8s.client import ClusterError, Connection
 from k8s.ending import Endings
 from k8s.fleet import Fleet
-from k8s.inventory import placement
+from k8s.inventory import Placement, placement
 from k8s.kept import keep, kept
 from k8s.mirror import Mirror, job_of
 from k8s.orders import Orders
+from k8s.overdue import is_stranded, overdue, silent
 from k8s.progress import Listening
 from k8s.reasons import Reasons
 from k8s.run import Run, is_over, moment, place, started
 from k8s.settings import READY_EACH
 from k8s.shapes import Job, Node, Pod, seconds
-from k8s.waits import waiting
+from k8s.waits import absent
 from k8s.work import Work
 
 TICK_S = 0.5
@@ -51,8 +52,7 @@ REFUSED_S = 3.0  # the same for one that says no
 UNSEEN_S = 15.0  # after which a Job that was made and never seen is asked for
 SETTLE_S = 1.0  # for what else there is to hear of a run that vanished
 FAREWELL_S = 5.0
-STRANDED_S = 5.0  # after the end of a pod's grace on a node that does not answer
-OVERDUE_S = 30.0  # beyond its grace, until a pod that does not stop is believed to have
+UNSEEN = "the cluster does not show pods of other namespaces: what others hold is guessed from runs that wait"
 
 
 class KubernetesExecutor:
@@ -64,8 +64,9 @@ class KubernetesExecutor:
         self._news: deque[Observation] = deque()
         self._wake = asyncio.Event()
         self._fleet = Fleet(work.settings, work.label)
-        self._observed: tuple[Gpu, ...] = ()
+        self._observed = FleetObserved(())
         self._is_fleet_old = False
+        self._has_other_gpus = asyncio.Event()  # the cluster, than at the last look
         self._is_lost = False
         self._trouble: tuple[float, str] | None = None  # orders that are not taken: since when, and why
         self._failure: NothingRuns | None = None
@@ -132,13 +133,14 @@ class KubernetesExecutor:
             known.cancelled_at = self._clock.now()
             if known.is_ordered and not known.is_tried:
                 self._conclude(known)
+                self._look_again()
         if known is not None or self._mirror.job(name) is not None:
             self._delete(name, known)
 
     async def watch(self, open_runs: Collection[RunId]) -> AsyncIterator[Observation]:
         """For one reader at a time. Raises NothingRuns for what no waiting mends."""
-        self._observed = self._fleet.gpus(self._mirror, self._runs.values(), self._clock.now())
-        yield FleetObserved(self._observed)
+        self._observed = self._look_around()
+        yield self._observed
         for name in open_runs:
             yield self._recall(name)
         self._sweep()
@@ -205,7 +207,7 @@ class KubernetesExecutor:
             for run in list(self._runs.values()):
                 self._look_at_time(run)
                 self._reasons.look(run)
-            if self._is_fleet_old or not self._mirror.sees_others:
+            if self._is_fleet_old or self._observed.unseen or not self._mirror.sees_others:
                 self._is_fleet_old = False
                 self._tell_fleet()
 
@@ -222,23 +224,31 @@ class KubernetesExecutor:
             self._tell_fleet()
 
     def _tell_fleet(self) -> None:
+        seen = self._look_around()
+        if seen != self._observed:  # none at all is a truth, too
+            self._observed = seen
+            self._report(seen)
+
+    def _look_around(self) -> FleetObserved:
         gpus = self._fleet.gpus(self._mirror, self._runs.values(), self._clock.now())
-        if gpus and gpus != self._observed:
-            self._observed = gpus
-            self._report(FleetObserved(gpus))
+        return FleetObserved(gpus, UNSEEN if self._mirror.is_blind else "")
 
     def _troubled(self, error: ClusterError | None) -> None:
-        """A quota that is used up is no trouble: the Job waits."""
         if error is None:
             self._trouble = None
-        elif "exceeded quota" not in str(error) and self._trouble is None:
+        elif self._trouble is None:
             self._trouble = (self._clock.now(), str(error))
 
     # --- what the cluster says ---
 
     def _node_changed(self, node: Node, gone: bool) -> None:
         self._is_fleet_old = True
-        self._fleet.node_changed(node, gone)
+        if self._fleet.node_changed(node, gone):
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self._has_other_gpus.set()
+        self._has_other_gpus = asyncio.Event()
 
     def _others_changed(self, _pod: Pod, _gone: bool) -> None:
         self._is_fleet_old = True
@@ -259,8 +269,8 @@ class KubernetesExecutor:
 
     def _replaced(self, run: Run, pod: Pod) -> None:
         """Its Job has a second pod, in place of one that vanished: the run ends with the first; on a dead node, now."""
-        if not run.is_ending and run.cancelled_at is None and self._is_stranded(pod, math.inf):
-            run.why = f"its node {pod.spec.node_name} stopped answering"
+        if not run.is_ending and run.cancelled_at is None and is_stranded(pod, self._mirror.node_of(pod)):
+            run.why = silent(pod)
             self._conclude(run)
 
     def _consider(self, run: Run, *, is_news: bool = True) -> None:
@@ -278,50 +288,25 @@ class KubernetesExecutor:
         self._listening.begin(run.id, place(pod))
 
     def _look_at_time(self, run: Run) -> None:
-        """What never comes as a change."""
         if run.is_ending:
             return
-        now, settings = self._clock.now(), self._work.settings
-        if run.cancelled_at is not None and now > run.cancelled_at + settings.grace_s + OVERDUE_S:
-            run.why = "it was stopped, and its pod did not end"
-        elif run.pod is not None and self._is_stranded(run.pod, now):
-            run.why = f"its node {run.pod.spec.node_name} stopped answering"
-        elif run.started_at is not None and now > run.started_at + self._longest_s:
-            run.why = "its time was over, and its pod did not end"
-        elif run.pod is not None and run.started_at is None and run.pod.status.start_time is not None:
-            if now > seconds(run.pod.status.start_time) + settings.start_s:
-                waits = waiting(run.job, run.pod)
-                run.why = f"its pod did not start within {settings.start_s:g} s" + (
-                    f": {waits.reason}" if waits else ""
-                )
-        elif run.made_at is not None and not run.is_seen and now > run.made_at + UNSEEN_S and not self._mirror.stale:
+        now = self._clock.now()
+        run.why = overdue(run, self._mirror.node_of(run.pod), self._work.settings, self._work.limits, now)
+        if run.made_at is not None and not run.is_seen and now > run.made_at + UNSEEN_S and not self._mirror.stale:
             run.is_job_gone = True
         if is_over(run):
             self._conclude(run)
 
-    @property
-    def _longest_s(self) -> float:
-        """After which a run whose end is not reported must have ended: its starter kills it long before."""
-        return self._work.limits.timeout_s + 2 * self._work.settings.grace_s + OVERDUE_S
-
-    def _is_stranded(self, pod: Pod, now: float) -> bool:
-        """It was to be removed, and its node is not there to do it."""
-        node = self._mirror.node_of(pod)
-        going = pod.metadata.deletion_timestamp
-        return going is not None and (node is None or not node.is_ready) and now > seconds(going) + STRANDED_S
-
     # --- one run ---
 
     async def _make(self, run: Run, job: Order) -> None:
-        try:
-            there = placement(job.gpu_type, self._fleet.offers)
-        except NothingRuns as error:  # for now: nodes come and go
-            run.why = str(error)
-            return self._conclude(run)
+        there = await self._placement(run)
+        if there is None:
+            return
         try:
             body, config_map = self._work.bodies(job, there)
             run.is_tried = True
-            if await self._orders.make(body, config_map, lambda: run.cancelled_at is None and not run.is_ending):
+            if await self._orders.make(body, config_map, lambda: run.is_wanted, run.refused):
                 run.made_at = self._clock.now()
         except NothingRuns as error:  # no run can be made like this
             self._failure = error
@@ -330,11 +315,20 @@ class KubernetesExecutor:
             await self._orders.delete(run.name)
             run.is_job_gone = True
             self._consider(run)
+
+    async def _placement(self, run: Run) -> Placement | None:
+        """Where it may go, once there is a GPU of its type: nodes come and go. None if it is not wanted any more."""
+        while not run.is_ending:
+            if run.gpu_type in self._fleet.types:
+                run.held = None
+                return placement(run.gpu_type, self._fleet.offers)
+            run.held = absent(run.gpu_type, self._fleet.types)
+            await self._has_other_gpus.wait()
         return None
 
     def _delete(self, name: str, run: Run | None) -> None:
         pod = run.pod if run is not None else None
-        stranded = pod is not None and self._is_stranded(pod, self._clock.now())
+        stranded = pod is not None and is_stranded(pod, self._mirror.node_of(pod), self._clock.now())
         going = pod is not None and (stranded or (run is not None and run.cancelled_at is not None))
         deletion = self._orders.delete(name, pod=pod.name if pod and going else "", at_once=stranded)
         task = self._tasks.create_task(deletion, name=f"delete {name}")

@@ -9,7 +9,7 @@ import msgspec
 from core.events import Gpu
 from core.ids import GpuId
 from k8s.hidden import Hidden
-from k8s.inventory import OTHERS, Offer, Places, fleet, offer, places
+from k8s.inventory import OTHERS, Offer, Places, fleet, is_ours, offer, places
 from k8s.mirror import Mirror
 from k8s.run import Run
 from k8s.settings import ClusterSettings
@@ -28,6 +28,7 @@ class Fleet:
         self._offers: dict[str, Offer] = {}
         self._places: Places = {}
         self._hidden = Hidden()
+        self._others: frozenset[GpuId] = frozenset()  # GPUs that others held when they were seen last
 
     @property
     def offers(self) -> tuple[Offer, ...]:
@@ -37,22 +38,29 @@ class Fleet:
     def types(self) -> frozenset[str]:
         return frozenset(kind.type for found in self._offers.values() for kind in found.kinds)
 
-    def node_changed(self, node: Node, gone: bool) -> None:
-        if gone:
-            self._offers.pop(node.name, None)
-        else:
+    def node_changed(self, node: Node, gone: bool) -> bool:
+        """Whether it has other GPUs than before."""
+        before = self._offers.pop(node.name, Offer(node))
+        if not gone:
             self._offers[node.name] = offer(node, self._settings)
+        return self._offers.get(node.name, Offer(node)).kinds != before.kinds
 
     def gpus(self, mirror: Mirror, runs: Iterable[Run], now: float) -> tuple[Gpu, ...]:
         """All of them, and who holds each. Where others' pods may not be seen, `runs` that wait tell of them."""
-        pods = _pods(mirror)
+        pods = self._pods(mirror)
         self._places = places(self._offers.values(), pods, self._places)
         found = fleet(self._offers.values(), pods, session=self._session, places=self._places)
-        return found if mirror.sees_others else self._with_hidden(found, runs, now)
+        if not mirror.sees_others:
+            return self._with_hidden(found, runs, now)
+        self._hidden.forget()
+        self._others = frozenset(gpu.id for gpu in found if gpu.held_by)
+        return found
 
     def _with_hidden(self, found: tuple[Gpu, ...], runs: Iterable[Run], now: float) -> tuple[Gpu, ...]:
         taken = {gpu for gpus in self._places.values() for gpu in gpus}
         idle = [gpu for gpu in found if not gpu.held_by and gpu.id not in taken]
+        self._hidden.remember((gpu for gpu in idle if gpu.id in self._others), now)
+        self._others = frozenset()
         hidden = self._hidden.among(idle, {run.gpu_type for run in runs if _needs_gpu(run, now)}, now)
         return tuple(_replace(gpu, held_by=OTHERS) if gpu.id in hidden else gpu for gpu in found)
 
@@ -60,9 +68,14 @@ class Fleet:
         """The first that this pod has; one of its node that nobody is known to have, if it came just now."""
         uid, node = pod.metadata.uid, pod.spec.node_name
         if uid not in self._places and node in self._offers:
-            here = {each.metadata.uid: each for each in _pods(mirror) if each.spec.node_name == node} | {uid: pod}
+            here = {each.metadata.uid: each for each in self._pods(mirror) if each.spec.node_name == node} | {uid: pod}
             self._places |= places([self._offers[node]], here.values(), self._places)
         return next(iter(self._places.get(uid, ())), GpuId(f"{node}/0"))
+
+    def _pods(self, mirror: Mirror) -> list[Pod]:
+        """Ours as our own watch has them, which never depends on the right to see others'."""
+        others = mirror.all_pods.things.values() if mirror.sees_others else ()
+        return [*(pod for pod in others if not is_ours(pod, self._session)), *mirror.pods.things.values()]
 
 
 def _needs_gpu(run: Run, now: float) -> bool:
@@ -73,7 +86,3 @@ def _needs_gpu(run: Run, now: float) -> bool:
         return False
     waits = waiting(run.job, run.pod)
     return waits is not None and waits.kind == "gpu"
-
-
-def _pods(mirror: Mirror) -> Iterable[Pod]:
-    return list((mirror.all_pods if mirror.sees_others else mirror.pods).things.values())

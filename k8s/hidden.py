@@ -6,6 +6,7 @@ runs of ours is not taken for somebody else's, and asks nobody.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable
 
@@ -21,6 +22,19 @@ class Hidden:
         self._idle_since: dict[GpuId, float] = {}
         self._counts: Counter[str] = Counter()
         self._blocked_at: dict[str, float] = {}  # by type: when a run of it waited in vain last
+
+    def remember(self, held: Iterable[Gpu], now: float) -> None:
+        """`held`: what others had when they were seen last. They are believed to have it for a while."""
+        for gpu in held:
+            self._idle_since[gpu.id] = -math.inf
+            self._counts[gpu.type] += 1
+            self._blocked_at[gpu.type] = now
+
+    def forget(self) -> None:
+        """Others are seen again."""
+        self._idle_since.clear()
+        self._counts.clear()
+        self._blocked_at.clear()
 
     def among(self, idle: Iterable[Gpu], blocked: Collection[str], now: float) -> frozenset[GpuId]:
         """Those of `idle`, which nobody is known to have, that are not free. `blocked`: types of runs that wait."""

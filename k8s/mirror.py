@@ -16,6 +16,8 @@ from k8s.watching import Query, Stale, Synced, watch
 
 Key = tuple[str, str]  # namespace, name
 BOUND = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"  # pods that hold something of a node
+REFUSED_S = 3.0  # a server that was started just now says no to this and that for a moment
+DOUBTED_S = 10.0  # after which what cannot be seen anew, for another reason, is not believed any more
 JOB_LABELS = ("batch.kubernetes.io/job-name", "job-name")
 
 
@@ -38,6 +40,7 @@ class Seen(Generic[Thing]):
         self.things: dict[Key, Thing] = {}
         self.stale: Stale | None = None
         self.is_synced = False  # ever
+        self.listed_at = 0.0
 
     def take(self, seen: Synced[Thing] | Changed[Thing] | Stale) -> None:
         match seen:
@@ -101,6 +104,8 @@ class Mirror:
     async def _keep(self, seen: Seen[Thing]) -> None:
         async for news in watch(self._connection, seen.kind, seen.path, seen.query, clock=self._clock):
             seen.take(news)
+            if isinstance(news, Synced):
+                seen.listed_at = self._clock.now()
             self.looked.set()
 
     @property
@@ -110,8 +115,20 @@ class Mirror:
 
     @property
     def sees_others(self) -> bool:
-        """Whether the pods of all namespaces are known; many a Role does not allow it."""
-        return self.all_pods.is_synced
+        """Whether the pods of all namespaces are known, and not only as they once were.
+
+        Many a Role does not allow it, or does no longer. While ours cannot be seen either, it is the connection.
+        """
+        stale = self.all_pods.stale
+        if stale is None or self.stale is not None or not self.all_pods.is_synced:
+            return self.all_pods.is_synced
+        since = max(stale.since, *(seen.listed_at for seen in (self.jobs, self.pods, self.nodes)))
+        return self._clock.now() - since <= (REFUSED_S if stale.is_refused else DOUBTED_S)
+
+    @property
+    def is_blind(self) -> bool:
+        """The cluster was asked for others' pods, and does not show them."""
+        return self.all_pods.stale is not None and not self.sees_others
 
     @property
     def stale(self) -> Stale | None:

@@ -19,29 +19,37 @@ from k8s.watching import pause_s
 
 Body = Mapping[str, Any]
 Troubled = Callable[[ClusterError | None], None]
+Told = Callable[[str], None]
+
+
+def _nobody(_said: str) -> None:
+    pass
 
 
 class Orders:
-    """`troubled` hears of each failure that is waited out, and None when an order was carried out."""
+    """`troubled` hears of each failure that is waited out, and None when the cluster took an order, or has no room."""
 
     def __init__(self, connection: Connection, *, clock: Clock, troubled: Troubled, dice: Random | None = None) -> None:
         self._connection, self._clock, self._troubled = connection, clock, troubled
         self._dice = dice or SystemRandom()
 
-    async def make(self, job: Body, config_map: Callable[[str], Body], is_wanted: Callable[[], bool]) -> str:
+    async def make(
+        self, job: Body, config_map: Callable[[str], Body], is_wanted: Callable[[], bool], over_quota: Told = _nobody
+    ) -> str:
         """The uid of the Job; "" if it is not wanted any more. `config_map` gets that uid, to be owned by it.
 
+        `over_quota` hears what the server says whenever a quota refuses one of the two, and "" when it is taken.
         Raises ClusterError for what waiting does not mend.
         """
         name = str(job["metadata"]["name"])
         jobs, maps = self._jobs, f"/api/v1/namespaces/{self._connection.namespace}/configmaps"
-        body = await self._until_done("POST", jobs, job, is_wanted)
+        body = await self._until_done("POST", jobs, job, is_wanted, over_quota)
         if body == b"":  # it is there already
             body = await self._until_done("GET", f"{jobs}/{name}", None, is_wanted)
         if body is None:
             return ""
         uid = msgspec.json.decode(body, type=Job).metadata.uid
-        done = await self._until_done("POST", maps, config_map(uid), is_wanted)
+        done = await self._until_done("POST", maps, config_map(uid), is_wanted, over_quota)
         return "" if done is None else uid
 
     async def delete(self, name: str, *, pod: str = "", at_once: bool = False) -> None:
@@ -61,7 +69,7 @@ class Orders:
         return f"/apis/batch/v1/namespaces/{self._connection.namespace}/jobs"
 
     async def _until_done(
-        self, method: str, path: str, body: Body | None, is_wanted: Callable[[], bool]
+        self, method: str, path: str, body: Body | None, is_wanted: Callable[[], bool], over_quota: Told = _nobody
     ) -> bytes | None:
         """The answer; b"" for what had been done before; None if it is not wanted any more."""
         failures = 0
@@ -70,14 +78,17 @@ class Orders:
                 answer = await self._connection.request(method, path, body=body)
             except ClusterError as error:
                 if _was_done(method, error):
+                    over_quota("")
                     return b""
                 if not (error.may_pass or error.is_refusal):
                     raise
-                self._troubled(error)
+                self._troubled(None if error.is_quota else error)
+                over_quota(str(error) if error.is_quota else "")
                 await self._clock.sleep(pause_s(error, failures, self._dice))
                 failures += 1
             else:
                 self._troubled(None)
+                over_quota("")
                 return answer
         return None
 

@@ -47,7 +47,7 @@ class Reasons:
         """Call it now and then for every run that has not ended."""
         if run.started_at is not None or run.is_ending:
             self._told.pop(run.name, None)
-        elif run.job is not None or run.pod is not None:
+        elif run.held is not None or run.is_seen:
             self._consider(run, self._told.setdefault(run.name, _Told(self._clock.now())))
 
     def forget(self, run: Run) -> None:
@@ -55,7 +55,7 @@ class Reasons:
 
     def _consider(self, run: Run, told: _Told) -> None:
         now = self._clock.now()
-        waits = waiting(run.job, run.pod, told.events)
+        waits = run.held or waiting(run.job, run.pod, told.events)
         if waits is None or now - told.since < FIRST_S:
             return
         if waits.kind in ("starting", "room") and now - max(told.since, told.asked_at) >= EVENTS_S / 2:

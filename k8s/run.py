@@ -9,6 +9,7 @@ from core.ids import GpuId, RunId
 from k8s.jobs import CONTAINER
 from k8s.logs import Place
 from k8s.shapes import Job, Pod, Terminated, seconds
+from k8s.waits import Waits, quota
 
 SKEW_S = 3.0  # a cluster's clock that is further from ours is believed; else what is seen happens when it is seen
 
@@ -21,6 +22,7 @@ class Run:
     name: str  # of its Job
     gpu_type: str = ""
     is_ordered: bool = False  # its Job is being made, or was
+    held: Waits | None = None  # why not all of it could be made yet
     is_tried: bool = False  # the cluster may have heard of it
     made_at: float | None = None
     job: Job | None = None  # as last seen
@@ -32,6 +34,14 @@ class Run:
     cancelled_at: float | None = None
     is_ending: bool = False
     why: str = ""  # it is given up, whatever the cluster says
+
+    def refused(self, over_quota: str) -> None:
+        """What the server said when it made one of its parts not; "" once it does."""
+        self.held = quota(over_quota) if over_quota else None
+
+    @property
+    def is_wanted(self) -> bool:
+        return self.cancelled_at is None and not self.is_ending
 
     @property
     def is_seen(self) -> bool:

@@ -18,6 +18,12 @@ _IMAGE = frozenset(
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"})
 
 
+def absent(gpu_type: str, types: Iterable[str]) -> Waits:
+    """No node has such a GPU now; `types`: those that there are."""
+    there = ", ".join(sorted(types))
+    return Waits("nodes", f"there is no {gpu_type} in the cluster now{f', only {there}' if there else ''}")
+
+
 def waiting(job: Job | None, pod: Pod | None, events: Iterable[Event] = ()) -> Waits | None:
     """None once it runs or has ended. `events` of the Job and its pod."""
     told = sorted(events, key=lambda event: event.at, reverse=True)
@@ -38,14 +44,17 @@ def _without_pod(job: Job | None, events: list[Event]) -> Waits | None:
         return Waits("queue", "the queue has not let it go yet")
     failed = next((event.message for event in events if event.reason == "FailedCreate"), "")
     if "exceeded quota" in failed:
-        return Waits("quota", f"the namespace's quota is used up: {_quota(failed)}")
+        return quota(failed)
     if failed:
         return Waits("config", f"its pod cannot be made: {clean(failed, 300)}")
     return Waits("starting", "its pod is being made")
 
 
-def _quota(message: str) -> str:
-    return clean(message.partition("exceeded quota: ")[2] or message, 200)
+def quota(message: str) -> Waits:
+    """Of what the server says when it refuses a Job, a ConfigMap or a pod."""
+    return Waits(
+        "quota", f"the namespace's quota is used up: {clean(message.partition('exceeded quota: ')[2] or message, 200)}"
+    )
 
 
 def _unscheduled(condition: Condition, events: list[Event]) -> Waits:

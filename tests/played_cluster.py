@@ -102,6 +102,9 @@ class Played:
         self.ends: dict[str, tuple[float, float]] = {}  # when a pod began and will end
         self._pools = [pool.replace("x", ":").split(":") for pool in pools.split(",")]
         self._tasks: set[asyncio.Task[None]] = set()
+        self.quotas: dict[str, int] = {}  # how many there may be, by kind: "jobs", "configmaps"
+        self.config_maps: set[str] = set()
+        self.hides_others = False  # pods of all namespaces may not be listed or watched
 
     async def begin(self) -> None:
         for name, count, gpus in self._pools:
@@ -158,11 +161,38 @@ class Played:
         await self.pods.put(pod)
         await self.bound.put(pod)
         await asyncio.sleep(lasts)
+        if name not in self.bound.things:  # its node took it along
+            return
         await self.bound.drop(name)
         self.free[product].append(pod["spec"]["nodeName"])
         if name in self.pods.things:
             self.say("ended", pod)
             await self.pods.put(_ended(pod, began, _result(self.random)))
+        await self.place(product)
+
+    async def reclaim(self, *nodes: str) -> None:
+        """They are gone, and with them the pods that they had."""
+        for node in nodes:
+            product = self.nodes.things[node]["metadata"]["labels"][PRODUCT]
+            self.free[product] = deque(name for name in self.free[product] if name != node)
+            await self.nodes.drop(node)
+        for name, pod in list(self.bound.things.items()):
+            if pod["spec"]["nodeName"] in nodes:
+                await self.bound.drop(name)
+                await self.pods.drop(name)
+
+    async def occupy(self, node: str) -> None:
+        """A pod of somebody else takes a GPU."""
+        product = self.nodes.things[node]["metadata"]["labels"][PRODUCT]
+        self.free[product].remove(node)
+        meta = {"name": f"on-{node}", "uid": f"on-{node}", "namespace": "lab", "creationTimestamp": stamp(time.time())}
+        spec = {"nodeName": node, "containers": [{"name": "c", "resources": {"limits": {GPU: "1"}}}]}
+        await self.bound.put({"metadata": meta, "spec": spec, "status": {"phase": "Running"}})
+
+    async def give(self, node: str, pool: str = "H100", gpus: int = 1) -> None:
+        product = PRODUCTS[pool]
+        await self.nodes.put(_node(node, product, str(gpus)))
+        self.free[product] += [node] * gpus
         await self.place(product)
 
     def say(self, what: str, pod: Body) -> None:
@@ -180,6 +210,8 @@ class Played:
         if request.match_info["kind"] == "events":
             return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
         kind = self.kind(request)
+        if kind is self.bound and self.hides_others:
+            return _refusal('pods is forbidden: User "nobody" cannot list resource "pods" at the cluster scope')
         if "watch" in request.query:
             return await self.watched(request, kind)
         start, size = int(request.query.get("continue", 0)), int(request.query.get("limit", 500))
@@ -193,7 +225,7 @@ class Played:
         answer = web.StreamResponse()
         await answer.prepare(request)
         deadline = time.monotonic() + int(request.query["timeoutSeconds"])
-        while (left := deadline - time.monotonic()) > 0:
+        while (left := deadline - time.monotonic()) > 0 and not (kind is self.bound and self.hides_others):
             found = kind.since(version)
             if found is None:
                 gone = {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "too old"}}
@@ -210,8 +242,14 @@ class Played:
 
     async def made(self, request: web.Request) -> web.Response:
         body = await request.json()
-        name = body["metadata"]["name"]
-        if request.match_info["kind"] == "configmaps":
+        name, kind = body["metadata"]["name"], request.match_info["kind"]
+        there = self.config_maps if kind == "configmaps" else self.jobs.things.keys()
+        if name not in there and len(there) >= self.quotas.get(kind, KEPT):
+            what = f"count/{kind}.batch" if kind == "jobs" else kind
+            counts = f"requested: {what}=1, used: {what}={len(there)}, limited: {what}={self.quotas[kind]}"
+            return _refusal(f'{kind} "{name}" is forbidden: exceeded quota: few, {counts}')
+        if kind == "configmaps":
+            self.config_maps.add(name)
             return web.json_response(body, status=201)
         if name in self.jobs.things:
             return web.json_response({"code": 409, "reason": "AlreadyExists", "message": "there"}, status=409)
@@ -230,6 +268,7 @@ class Played:
         if request.match_info["kind"] == "jobs":
             await self.jobs.drop(name)
             await self.pods.drop(f"{name}-pod")
+            self.config_maps.discard(name)
         return web.json_response({})
 
     async def log(self, request: web.Request) -> web.StreamResponse:
@@ -265,6 +304,10 @@ class Played:
         status = self.pods.things.get(pod, {}).get("status", {}).get("containerStatuses", [{}])[0]
         over = status.get("state", {}).get("terminated")
         return [*shown, *((ends, line) for line in json.loads(over["message"])["log"].splitlines())] if over else shown
+
+
+def _refusal(message: str) -> web.Response:
+    return web.json_response({"code": 403, "reason": "Forbidden", "message": message}, status=403)
 
 
 # --- bodies -----------------------------------------------------------------------------------------------------------
@@ -320,7 +363,7 @@ async def serve(played: Played) -> tuple[web.AppRunner, int]:
         app.router.add_get(f"{root}/namespaces/default/{{kind}}/{{name}}", played.one)
         app.router.add_delete(f"{root}/namespaces/default/{{kind}}/{{name}}", played.deleted)
     app.router.add_get("/api/v1/namespaces/default/pods/{name}/log", played.log)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -135,10 +135,13 @@ def status(workspace: Path, as_json: bool) -> None:
 
 def _attention(state: State, now: float) -> Iterator[str]:
     """What waits for somebody, and what it has cost."""
-    from core import views
+    from core import telling, views
 
     if state.lost is not None:
         yield f"the executor cannot be reached: {state.lost.reason}"
+    yield from telling.hindrances(state)
+    if state.unseen:
+        yield state.unseen
     if waiting := views.held(state):
         yield f"{', '.join(waiting)} waits for approval: `approve` or `gate off`"
     elif state.gate:

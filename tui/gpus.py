@@ -10,7 +10,9 @@ from core.ids import GpuId, RunId
 from core.ledger import vacancy
 from core.money import spent_usd, usd_hour
 from core.state import Run, State
+from core.telling import NO_GPU, hindrances
 from core.tiers import tiers
+from core.views import is_without_gpus
 from tui import numbers
 from tui.glyphs import Glyphs
 from tui.memory import Happening, Memory
@@ -162,6 +164,8 @@ def types(moment: Moment, cells: int, glyphs: Glyphs) -> list[Line]:
     if strangers := [kind for kind in state.max_gpus if kind not in state.holders]:
         said = f"{glyphs.warning} max_gpus names {safe(', '.join(strangers), 80)}: there is none"
         lines.append(cut(line((said, "warning")), cells))
+    told = filter(None, (*hindrances(state), state.unseen))
+    lines += [cut(line((f"{glyphs.warning} {safe(each, 300)}", "warning")), cells) for each in told]
     if state.lost is not None:
         since = numbers.duration(moment.now - state.lost.at)
         said = f"{glyphs.warning} cannot be reached for {since}: {safe(state.lost.reason, 200)}. What is shown is old."
@@ -231,6 +235,8 @@ def nothing(moment: Moment) -> str:
             return "The engine starts; its GPUs show here."
         case "down" | "finished":
             return "No engine, so no GPUs to show."
+    if is_without_gpus(moment.state):
+        return f"{NO_GPU[0].upper()}{NO_GPU[1:]}."
     return "No GPU has been seen yet."
 
 

@@ -52,6 +52,7 @@ class Memory:
         self._asked: ev.WaveAsked | None = None
         self._gpus: dict[GpuId, ev.Gpu] = {}
         self._seen = False
+        self._unseen = ""
 
     def take(self, facts: Iterable[ev.Fact]) -> None:
         for fact in facts:
@@ -104,7 +105,11 @@ class Memory:
         else:
             for text, role in changes(self._gpus, now):
                 self._happened(fact.at, text, role)
-        self._gpus, self._seen = now, True
+        if fact.unseen != self._unseen:
+            self._happened(
+                fact.at, fact.unseen or "all of the fleet is seen again", "warning" if fact.unseen else "success"
+            )
+        self._gpus, self._seen, self._unseen = now, True, fact.unseen
 
     def _happened(self, at: float, text: str, role: str) -> None:
         self.fleet.append(Happening(at, text, role))

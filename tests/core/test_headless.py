@@ -113,3 +113,12 @@ def test_no_ui_on_a_paused_session_says_so_at_its_start(tmp_path: Path) -> None:
     chosen = load(folder, {}, {"executor": "simulator", "speed": "max", "fleet": "H100:2", "for": "1s"})
     virtual.run(headless.run(folder, chosen, "0", said.append))
     assert sum("paused by ada since" in text for text in said) == 1
+
+
+def test_what_of_the_fleet_cannot_be_seen_is_told_with_it() -> None:
+    story = Story(gpus=2, gpu_type="H100")
+    story.tell(ev.FleetSeen, gpus=story.gpus, unseen="the cluster does not show pods of other namespaces")
+    assert last_line(story) == "runs go to 2 × H100; the cluster does not show pods of other namespaces"
+    assert story.state.unseen
+    story.tell(ev.FleetSeen, gpus=story.gpus)
+    assert last_line(story) == "runs go to 2 × H100"

@@ -10,6 +10,7 @@ from story import E0, Story
 from core import events as ev
 from core.ids import GpuId
 from core.policy import Ask, AskAgain, Cancel, Commit, Finish, Judge, Launch, Move, plan
+from core.setbacks import LONGEST_S
 from core.state import State
 from core.tiers import MAX_LOST
 from core.verdict import Rules
@@ -225,7 +226,7 @@ def test_an_engine_started_again_tries_a_broken_baseline_again() -> None:
 def test_a_baseline_that_is_always_lost_is_not_launched_for_ever() -> None:
     story = Story(gpus=1)
     for _ in range(MAX_LOST + 1):
-        (move,) = planned(story)
+        (move,) = planned(story.wait(LONGEST_S))
         assert isinstance(move, Launch)
         story.tell(ev.RunEnded, run=story.start(E0), outcome="lost", reason="disk full")
     (finish,) = planned(story)
@@ -293,3 +294,27 @@ def test_never_more_runs_than_gpus(gpus: int) -> None:
     moves = planned(story)
     assert len(launched(moves)) == gpus
     assert len(set(launched(moves))) == gpus
+
+
+def test_without_any_gpu_nothing_is_launched_asked_or_decided() -> None:
+    story = measured()
+    first, second = story.wave({"DEPTH": "2"}, {"DEPTH": "3"})
+    story.score(first, 2.0, 2.0)
+    running = story.start(second)
+    assert "Judge" in kinds(planned(story))
+    story.tell(ev.FleetSeen, gpus=()).tell(ev.RunEnded, run=running, outcome="lost", reason="its node is gone")
+    assert planned(story.wait(600)) == ()
+    story.tell(ev.FleetSeen, gpus=story.gpus)
+    assert "Judge" in kinds(planned(story))
+
+
+def test_a_baseline_that_its_last_node_takes_along_is_run_again_and_ends_nothing() -> None:
+    story = Story(gpus=1)
+    story.wait(60).tell(ev.RunEnded, run=story.start(E0), outcome="lost", reason="its node is gone")
+    assert planned(story.tell(ev.FleetSeen, gpus=())) == ()
+    assert launched(planned(story.wait(60).tell(ev.FleetSeen, gpus=story.gpus))) == ["e0-2"]
+
+
+def test_without_any_gpu_the_session_can_be_stopped() -> None:
+    story = measured().tell(ev.FleetSeen, gpus=()).tell(ev.StopRequested, by="ada", now=False)
+    assert [move.reason for move in planned(story) if isinstance(move, Finish)] == ["stopped by ada"]

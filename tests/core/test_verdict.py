@@ -9,7 +9,7 @@ import pytest
 from story import E0, Story
 
 from core import events as ev
-from core.ids import ExperimentId
+from core.ids import ExperimentId, run_id
 from core.policy import Launch
 from core.state import State
 from core.verdict import Final, Judgement, Retest, Rules, Wait, fresh, judge, noise, reference, student_t
@@ -128,6 +128,16 @@ def test_lost_runs_are_tried_again_but_not_for_ever() -> None:
         verdicts.append(judge(story.state, story.state.experiments[name], RULES))
     assert verdicts[:-1] == [Wait()] * 4
     assert verdicts[-1] == Final("crashed", "its run was lost 5 times (power cut)")
+
+
+def test_losses_before_a_run_began_say_nothing_of_its_experiment() -> None:
+    story = Story().score(E0, *BASE)
+    (name,) = story.wave({"DEPTH": "2"})
+    for number in range(2 * RULES.max_lost):
+        run = run_id(name, number + 1)
+        story.tell(ev.RunRequested, run=run, experiment=name, gpu_type="cpu", seed=1)
+        story.tell(ev.RunEnded, run=run, outcome="lost", reason="there is no cpu here")
+    assert judge(story.state, story.state.experiments[name], RULES) == Wait()
 
 
 def test_a_promoted_experiment_gets_more_runs_before_it_is_judged_again() -> None:

@@ -6,6 +6,7 @@ keeps nothing that its tier, its runs or its baseline do not allow.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from random import Random
 from statistics import fmean
@@ -20,6 +21,7 @@ from core.design import Design, Factor
 from core.errors import Refused
 from core.fold import fold
 from core.ids import GpuId, RunId, WaveId
+from core.looks import next_look
 from core.patch import Change, Edit
 from core.policy import Ask, Cancel, Commit, Finish, Judge, Launch, Move, StopRun, plan
 from core.researcher import Idea, Plan
@@ -161,6 +163,10 @@ class Wild:
             self.see(self.all_gpus)
         elif state.max_gpus:
             self.story.tell(ev.MaxGpusSet, limits={}, by="")
+        elif state.setbacks:  # time helps, and the engine knows when
+            seconds = next_look(state, self.story.at)
+            assert math.isfinite(seconds) or plan(state, self.rules, self.story.at), "it stands still"
+            self.story.wait(seconds if math.isfinite(seconds) else 0)
         else:
             assert held(state), "it stands still"
             self.story.order(commands.Approve(wave=held(state)[0]))

@@ -52,3 +52,17 @@ def test_a_run_that_got_its_gpu_does_not_make_all_others_free_at_once() -> None:
 def test_another_type_is_free_as_before() -> None:
     hidden = full()
     assert taken(hidden, gpus(0, 1) + gpus(0, kind="H200"), SETTLE_S + 1) == {"H100/0", "H100/1"}
+
+
+def test_what_others_had_when_they_were_seen_last_is_believed_for_a_while() -> None:
+    hidden = Hidden()
+    hidden.remember(gpus(1), 0)
+    assert taken(hidden, gpus(0, 1), 0, blocked=False) == {"H100/1"}
+    assert taken(hidden, gpus(0, 1), FORGET_S - 1, blocked=False) == {"H100/1"}
+    assert taken(hidden, gpus(0, 1), FORGET_S, blocked=False) == set()
+
+
+def test_others_that_are_seen_again_are_not_guessed_any_more() -> None:
+    hidden = full()
+    hidden.forget()
+    assert taken(hidden, gpus(0, 1), SETTLE_S + 1, blocked=False) == set()

@@ -112,3 +112,19 @@ async def test_pods_that_may_not_be_deleted_are_left_to_the_cluster(tmp_path: Pa
         await orders.delete("run", pod="p")
     assert len(wire.asked) == 2
     assert not any(troubles)
+
+
+QUOTA = 'jobs.batch "run" is forbidden: exceeded quota: few, requested: count/jobs.batch=1, used: 4, limited: 4'
+
+
+@pytest.mark.parametrize("made", [(), ((200, MADE),)])
+async def test_a_quota_is_told_to_the_run_and_is_no_trouble_of_the_cluster(
+    tmp_path: Path, made: tuple[tuple[int, dict[str, Any]], ...]
+) -> None:
+    said: list[str] = []
+    async with ordering(tmp_path, answering(*made, status(403, "Forbidden", QUOTA))) as (wire, orders, troubles):
+        assert await orders.make(JOB, owned, lambda: True, said.append) == "u1"
+    assert len(wire.asked) == 3
+    assert [QUOTA in each for each in said] == [*[False] * len(made), True, *[False] * (2 - len(made))]
+    assert said[-1] == ""
+    assert not any(troubles)

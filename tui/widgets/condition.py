@@ -6,6 +6,8 @@ The first piece is the mode of this window; the others are conditions that call 
 from __future__ import annotations
 
 from core import views
+from core.setbacks import untrusted
+from core.views import is_without_gpus
 from tui import numbers
 from tui.actions import BY_ID
 from tui.glyphs import Glyphs
@@ -89,6 +91,7 @@ def _calls(moment: Moment, glyphs: Glyphs, keys: Chosen) -> list[Piece]:
     found = [
         _ended(moment, glyphs),
         _lost(moment, glyphs),
+        _hindered(moment, glyphs),
         _held(moment, glyphs, keys),
         _gave_up(moment, glyphs),
         _stopping(moment, glyphs),
@@ -118,6 +121,20 @@ def _lost(moment: Moment, glyphs: Glyphs) -> Piece | None:
     words = f"cluster lost for {numbers.duration(moment.now - lost.at)}"
     long = _said(glyphs.warning, words, "error bold", f": {safe(lost.reason, REASON)}")
     return piece(85, long, _said(glyphs.warning, words, "error bold"), _said(glyphs.warning, "lost", "error bold"))
+
+
+def _hindered(moment: Moment, glyphs: Glyphs) -> Piece | None:
+    """No GPU is there, or none that keeps its runs."""
+    if moment.mode in ("down", "finished"):
+        return None
+    types = ", ".join(safe(kind, 24) for kind in untrusted(moment.state))
+    if is_without_gpus(moment.state):
+        words, more = "no GPU now", ": nothing is launched until one comes"
+    elif types:
+        words, more = f"runs on {types} are lost at once", ": one at a time is tried"
+    else:
+        return None
+    return piece(82, _said(glyphs.warning, words, "warning bold", more), _said(glyphs.warning, words, "warning bold"))
 
 
 def _held(moment: Moment, glyphs: Glyphs, keys: Chosen) -> Piece | None:

@@ -14,8 +14,10 @@ from textual.geometry import Size
 
 from core.ids import GpuId
 from core.ledger import vacancy
+from core.views import is_without_gpus
 from tui import numbers
 from tui.glyphs import ASCII, Glyphs
+from tui.gpus import nothing
 from tui.messages import Opened, Selected
 from tui.moment import Moment
 from tui.paint import EMPTY, Line, line, width
@@ -103,7 +105,7 @@ def heading(moment: Moment, cells: int = 200) -> str:
     """ "Fleet · 16 GPUs · 94 % busy, 91 % so far", or what of it fits into `cells`."""
     there = sum(holder.gpus for holder in moment.state.holders.values())
     if not there:
-        return "Fleet"
+        return "Fleet · no GPU now" if is_without_gpus(moment.state) else "Fleet"
     so_far = fleet_ledger.occupancy(moment)
     is_old = moment.state.engine is None or moment.mode in ("down", "finished") or moment.state.lost is not None
     busy = "as last seen" if is_old else f"{numbers.share(occupancy(moment))} busy"
@@ -130,7 +132,7 @@ def fleet(
 ) -> list[Line]:
     """`letters`: the ledger's columns are told apart without colours."""
     if not moment.state.gpus:
-        return [line((each, "muted")) for each in wrap(_nothing(moment), cells)][:height]
+        return [line((each, "muted")) for each in wrap(nothing(moment), cells)][:height]
     plan = layout(moment.state, cells, rows_for_cells(height))
     drawn = _rows(moment, plan, cells, glyphs, cursor)
     left = height - len(drawn)
@@ -141,18 +143,6 @@ def fleet(
     if under is not None and (between or below):
         (between or below)[0] = cut(_told(moment, under, glyphs), cells)
     return [*drawn, *between, *below]
-
-
-def _nothing(moment: Moment) -> str:
-    match moment.mode:
-        case "loading":
-            return "Reading the session…"
-        case "starting":
-            return "The engine starts; its GPUs show here."
-        case "down" | "finished":
-            return "No engine, so no GPUs to show."
-        case _:
-            return "No GPU has been seen yet."
 
 
 def _rows(moment: Moment, plan: Layout, cells: int, glyphs: Glyphs, cursor: GpuId | None) -> list[Line]:
