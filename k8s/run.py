@@ -8,8 +8,9 @@ from datetime import datetime
 from core.ids import GpuId, RunId
 from k8s.jobs import CONTAINER
 from k8s.logs import Place
+from k8s.scheduling import Waits
 from k8s.shapes import Job, Pod, Terminated, seconds
-from k8s.waits import Waits, quota
+from k8s.waits import quota
 
 SKEW_S = 3.0  # a cluster's clock that is further from ours is believed; else what is seen happens when it is seen
 
