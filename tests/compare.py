@@ -11,6 +11,7 @@ fresh seeds. Every finished piece is a line of JSON in --out, and what is there 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from statistics import median
 import msgspec
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of small matrices: threads would mostly wait for each other
 
 import compare_trainer  # noqa: E402  a program finds its neighbours first
 from compare_surfaces import GPUS, MARKS, METHODS, Outcome, outcome  # noqa: E402  a program finds its neighbours first
