@@ -36,6 +36,7 @@ SLOW = {
     "greedy, 1 GPU": f"Upstream's greedy loop on 1 GPU against designed on {GPUS}, times faster in hours (goal 14)",
     "designed, 1 GPU": f"Like for like, designed on 1 GPU against designed on {GPUS}, times faster in hours",
 }
+COUNTED = "where one of both never arrived it counts as ∞ or 0, and pairs of which neither did are left out"
 FASTER = f"| surface | all pairs | where both arrived | both arrived | not on {GPUS} | not on 1 |"
 Pair = tuple[float | None, float | None]  # hours on one GPU and on the fleet, None if it never arrived
 
@@ -141,15 +142,13 @@ def _three(known: Sequence[float]) -> tuple[float, float, float]:
 def _faster(found: Sequence[Outcome]) -> Iterator[str]:
     """Hours on one GPU over hours on the fleet, of the same surface and seed."""
     for slow, told in SLOW.items():
-        rows = [(name, _pairs(found, slow, name)) for name in (*SURFACES, "all")]
-        if any(pairs for _, pairs in rows):
-            yield from ("", f"{told}:", "", FASTER, "|" + "---|" * 6)
-            yield from (_factor(name, pairs) for name, pairs in rows if pairs)
-    yield from ("", "Where one of both never arrived it counts as ∞ or 0; pairs of which neither did are left out.")
+        rows = [(name, pairs) for name in (*SURFACES, "all") if (pairs := _pairs(found, slow, name))]
+        if rows:
+            yield from ("", f"{told};", f"{COUNTED}:", "", FASTER, "|" + "---|" * 6)
+            yield from (_factor(name, pairs) for name, pairs in rows)
 
 
 def _factor(name: str, pairs: Sequence[Pair]) -> str:
-    """What only one of both reached counts as a ratio of infinity or zero."""
     told = [_ratio(a, b) for a, b in pairs if a is not None or b is not None]
     both = [a / b for a, b in pairs if a is not None and b is not None]
     counts = (sum(b is None for _, b in pairs), sum(a is None for a, _ in pairs))
