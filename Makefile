@@ -18,7 +18,7 @@ check: .venv/test  ## format, lint, types, import contracts, tests
 
 SEEDS ?= 20
 
-bench: .venv/test  ## print the figures of this machine as tables; the simulated ones take about half an hour
+bench: .venv/test  ## print the figures of this machine as tables; the simulated ones take about an hour
 	$(BIN)/python -m tests.bench
 	$(BIN)/python tests/bench_chart.py
 	$(BIN)/python tests/bench_window.py

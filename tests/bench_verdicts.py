@@ -187,7 +187,7 @@ def _ratios(seeds: int) -> None:
 
 def _designed(seeds: int) -> None:
     print(f"\ncampaigns of the designed researcher, {kept.HOURS:g} h on 13 H100 and 3 H200, seeds 0 to {seeds - 1};")
-    print("a false keep is truly no better than what it replaced; beside them upstream's loop, as many experiments\n")
+    print("a false keep is truly no better than what it replaced; upstream's loop: as many experiments at most\n")
     print(kept.HEAD)
     ours_all, theirs_all = list[kept.Kept](), list[kept.Kept]()
     for name in SURFACES:

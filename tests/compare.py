@@ -11,6 +11,7 @@ fresh seeds. Every finished piece is a line of JSON in --out, and what is there 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from statistics import median
 import msgspec
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of small matrices: threads would mostly wait for each other
 
 import compare_trainer  # noqa: E402  a program finds its neighbours first
 from compare_surfaces import GPUS, MARKS, METHODS, Outcome, outcome  # noqa: E402  a program finds its neighbours first
@@ -34,6 +36,7 @@ SLOW = {
     "greedy, 1 GPU": f"Upstream's greedy loop on 1 GPU against designed on {GPUS}, times faster in hours (goal 14)",
     "designed, 1 GPU": f"Like for like, designed on 1 GPU against designed on {GPUS}, times faster in hours",
 }
+COUNTED = "where one of both never arrived it counts as ∞ or 0, and pairs of which neither did are left out"
 FASTER = f"| surface | all pairs | where both arrived | both arrived | not on {GPUS} | not on 1 |"
 Pair = tuple[float | None, float | None]  # hours on one GPU and on the fleet, None if it never arrived
 
@@ -139,15 +142,13 @@ def _three(known: Sequence[float]) -> tuple[float, float, float]:
 def _faster(found: Sequence[Outcome]) -> Iterator[str]:
     """Hours on one GPU over hours on the fleet, of the same surface and seed."""
     for slow, told in SLOW.items():
-        rows = [(name, _pairs(found, slow, name)) for name in (*SURFACES, "all")]
-        if any(pairs for _, pairs in rows):
-            yield from ("", f"{told}:", "", FASTER, "|" + "---|" * 6)
-            yield from (_factor(name, pairs) for name, pairs in rows if pairs)
-    yield from ("", "Where one of both never arrived it counts as ∞ or 0; pairs of which neither did are left out.")
+        rows = [(name, pairs) for name in (*SURFACES, "all") if (pairs := _pairs(found, slow, name))]
+        if rows:
+            yield from ("", f"{told};", f"{COUNTED}:", "", FASTER, "|" + "---|" * 6)
+            yield from (_factor(name, pairs) for name, pairs in rows)
 
 
 def _factor(name: str, pairs: Sequence[Pair]) -> str:
-    """What only one of both reached counts as a ratio of infinity or zero."""
     told = [_ratio(a, b) for a, b in pairs if a is not None or b is not None]
     both = [a / b for a, b in pairs if a is not None and b is not None]
     counts = (sum(b is None for _, b in pairs), sum(a is None for a, _ in pairs))

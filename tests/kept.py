@@ -1,7 +1,8 @@
 """What campaigns of the designed researcher kept, and what each of it is truly worth: the surfaces know.
 
 A whole campaign on 16 simulated GPUs goes through the real policy, tiers and verdicts: cells of designs, baseline runs,
-candidates side by side. Beside it upstream's loop on the same surface, noise and number of experiments. Prints nothing.
+candidates side by side. Beside it upstream's loop on the same surface and noise, with as many experiments at
+most. Prints nothing.
 """
 
 from __future__ import annotations
