@@ -14,13 +14,13 @@ from typing import Any, assert_never
 
 import msgspec
 
-from core import commands, policy, waves
+from core import commands, noted, policy, waves
 from core import events as ev
 from core import executor as seen
 from core.clock import Clock, SystemClock
 from core.consulting import Consulting
 from core.errors import AutoresearchError, GoesInCircles, LogError, NothingRuns, PatchError
-from core.executor import Executor, Job
+from core.executor import Executor
 from core.fold import fold
 from core.ids import ExperimentId, RunId
 from core.invocation import Invocation as Invocation
@@ -34,7 +34,6 @@ from core.obeying import SIGNALS
 from core.refusals import plain, refusal
 from core.researcher import Researcher
 from core.state import State
-from core.views import source_of
 from core.workspace import Workspace
 
 COMMAND_POLL_S = 0.025
@@ -249,9 +248,7 @@ class Engine:
             return
         run = self.state.runs[name]
         try:
-            source = source_of(self.state, run.experiment)
-            job = Job(run=name, source=source, seed=run.seed, gpu_type=run.gpu_type)
-            await self._executor.launch(job)
+            await self._executor.launch(noted.job(self.state, run))
         except PatchError as error:
             self._end(seen.Ended(run=name, at=self._now(), outcome="crashed", reason=str(error)))
         except OSError as error:  # it did not run, so it says nothing of the experiment

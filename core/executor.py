@@ -1,6 +1,6 @@
 """The seam between deciding and running: what an executor is told and what it reports back.
 
-An executor runs jobs somewhere and observes them. It knows nothing of verdicts, waves or the log.
+An executor runs jobs somewhere and observes them. It knows nothing of verdicts or the log, and of waves their names.
 `launch` and `cancel` are idempotent by run id: after a crash the engine says everything again.
 """
 
@@ -12,8 +12,8 @@ from typing import Protocol, Self, runtime_checkable
 
 import msgspec
 
-from core.events import Gpu, Outcome, ReadySet
-from core.ids import GpuId, RunId
+from core.events import Gpu, Outcome, ReadySet, Tier
+from core.ids import ExperimentId, GpuId, RunId, WaveId
 from core.transcript import Progress, Summary
 
 
@@ -22,6 +22,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     source: str  # the whole train.py
     seed: int
     gpu_type: str
+    experiment: ExperimentId = ExperimentId("")  # this and what follows: for people who look where it runs; "": none
+    wave: WaveId = WaveId("")
+    tier: Tier = "screen"
 
 
 class FleetObserved(msgspec.Struct, frozen=True):

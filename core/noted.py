@@ -1,4 +1,4 @@
-"""What is only to be written down: decisions of the plan and sights of the executor, as facts.
+"""What is only to be written down: decisions of the plan and sights of the executor, as facts; a run as an order.
 
 Pure; what has an effect outside (a launch, a commit, a question) is the engine's.
 """
@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from core import events as ev
 from core import executor as seen
 from core import policy, waves
+from core.ids import WaveId
 from core.state import Run, State
+from core.views import source_of
 
 Decision = policy.Judge | policy.Screen | policy.AskAgain | policy.Duplicate | policy.Rebase | policy.Merge
 Sight = seen.Waiting | seen.Started | seen.Reported | seen.Progressed
@@ -30,6 +32,19 @@ def decided(state: State, decision: Decision, at: float) -> Iterator[ev.Known]:
             yield from waves.rebased(state, experiment, at)
         case policy.Merge(experiments):
             yield from waves.merged(state, experiments, at)
+
+
+def job(state: State, run: Run) -> seen.Job:
+    """What is to be run. Raises PatchError if its experiment's change does not apply."""
+    return seen.Job(
+        run=run.id,
+        source=source_of(state, run.experiment),
+        seed=run.seed,
+        gpu_type=run.gpu_type,
+        experiment=run.experiment,
+        wave=state.experiments[run.experiment].wave or WaveId(""),
+        tier=run.tier,
+    )
 
 
 def sighted(state: State, sight: Sight) -> Iterator[ev.Known]:

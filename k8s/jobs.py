@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -52,24 +51,28 @@ def labels(campaign: Campaign, run: RunId, settings: ClusterSettings) -> dict[st
     return {**settings.labels, **ours}
 
 
+def about(job: Job, campaign: Campaign) -> dict[str, str]:
+    """What it is, for people who look at the cluster: names in full, where labels may have to shorten them."""
+    said = {
+        SESSION: campaign.session,
+        TYPE: job.gpu_type,
+        "autoresearch-tui/experiment": job.experiment,
+        "autoresearch-tui/wave": job.wave,
+        "autoresearch-tui/tier": job.tier,
+    }
+    return {key: value for key, value in said.items() if value}
+
+
 def session_label(session: SessionId) -> str:
     """The value of the label by which a session finds its own."""
     return _legal(session)
 
 
-def job(
-    job: Job,
-    campaign: Campaign,
-    settings: ClusterSettings,
-    placement: Placement,
-    *,
-    notes: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """A batch/v1 Job. `notes` (experiment, wave, tier …) become annotations. Raises NothingRuns for files too large."""
+def job(job: Job, campaign: Campaign, settings: ClusterSettings, placement: Placement) -> dict[str, Any]:
+    """A batch/v1 Job. Raises NothingRuns for files too large."""
     marks = labels(campaign, job.run, settings)
     queue = {QUEUE: settings.queue} if settings.queue else {}
-    about = {TYPE: job.gpu_type, **{f"autoresearch-tui/{key}": value for key, value in (notes or {}).items()}}
-    meta = {"labels": marks, "annotations": {**settings.annotations, **about}}
+    meta = {"labels": marks, "annotations": {**settings.annotations, **about(job, campaign)}}
     template = {"metadata": meta, "spec": _pod(job, campaign, settings, placement)}
     return {
         "apiVersion": "batch/v1",

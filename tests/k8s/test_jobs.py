@@ -13,14 +13,22 @@ import pytest
 
 from core.errors import NothingRuns
 from core.executor import Job
-from core.ids import RunId, SessionId
+from core.ids import ExperimentId, RunId, SessionId, WaveId
 from k8s.inventory import Placement
 from k8s.jobs import Campaign, config_map, job, merged, name
 from k8s.packing import parcel
 from k8s.settings import ClusterSettings, Toleration, Volume
 
 SESSION = SessionId("2026-11-23-a1b2c3")
-RUN = Job(run=RunId("e12-1"), source="print(1)\n", seed=7, gpu_type="H100")
+RUN = Job(
+    run=RunId("e12-1"),
+    source="print(1)\n",
+    seed=7,
+    gpu_type="H100",
+    experiment=ExperimentId("e12"),
+    wave=WaveId("w3"),
+    tier="validate",
+)
 HERE = Placement("nvidia.com/gpu", ({"matchExpressions": [{"key": "k", "operator": "In", "values": ["v"]}]},))
 CAMPAIGN = Campaign(
     session=SESSION,
@@ -32,8 +40,8 @@ CAMPAIGN = Campaign(
 )
 
 
-def made(settings: ClusterSettings | None = None, campaign: Campaign = CAMPAIGN, **notes: str) -> dict[str, Any]:
-    return job(RUN, campaign, settings or ClusterSettings(), HERE, notes=notes)
+def made(settings: ClusterSettings | None = None, campaign: Campaign = CAMPAIGN) -> dict[str, Any]:
+    return job(RUN, campaign, settings or ClusterSettings(), HERE)
 
 
 def pod(settings: ClusterSettings | None = None, campaign: Campaign = CAMPAIGN) -> dict[str, Any]:
@@ -59,7 +67,7 @@ def test_any_session_has_a_name_that_kubernetes_takes(session: str) -> None:
 
 
 def test_labels_find_a_run_and_annotations_tell_about_it() -> None:
-    found = made(ClusterSettings(labels={"team": "ml"}), experiment="e12", wave="w3", tier="screen")
+    found = made(ClusterSettings(labels={"team": "ml"}, annotations={"cost": "12"}))
     for meta in (found["metadata"], found["spec"]["template"]["metadata"]):
         assert meta["labels"] == {
             "team": "ml",
@@ -68,7 +76,13 @@ def test_labels_find_a_run_and_annotations_tell_about_it() -> None:
             "autoresearch-tui/run": "e12-1",
         }
         notes = {key.removeprefix("autoresearch-tui/"): value for key, value in meta["annotations"].items()}
-        assert notes == {"gpu-type": "H100", "experiment": "e12", "wave": "w3", "tier": "screen"}
+        about = {"gpu-type": "H100", "session": SESSION, "experiment": "e12", "wave": "w3", "tier": "validate"}
+        assert notes == about | {"cost": "12"}
+
+
+def test_what_has_no_wave_says_none() -> None:
+    start = job(Job(run=RunId("e0-1"), source="", seed=1, gpu_type="H100"), CAMPAIGN, ClusterSettings(), HERE)
+    assert "autoresearch-tui/wave" not in start["metadata"]["annotations"]
 
 
 def test_a_run_is_tried_once_and_its_time_in_the_queue_does_not_count() -> None:

@@ -161,6 +161,14 @@ def test_a_thousand_gpus_that_come_are_one_line() -> None:
     assert memory.fleet[-1].text == "g0, g1, g2, g3 and 996 more came"
 
 
+def test_what_of_a_fleet_is_not_seen_any_more_and_is_again_is_remembered() -> None:
+    memory = Memory()
+    memory.take([ev.FleetSeen(at=1.0, gpus=(gpu("g0"),)), ev.FleetSeen(at=2.0, gpus=(gpu("g0"),), unseen="no others")])
+    assert (memory.fleet[-1].text, memory.fleet[-1].role) == ("no others", "warning")
+    memory.take([ev.FleetSeen(at=3.0, gpus=(gpu("g0"),))])
+    assert memory.fleet[-1].text == "all of the fleet is seen again"
+
+
 def test_lost_runs_and_a_lost_executor_are_remembered_until_the_window_jumps() -> None:
     memory = Memory()
     memory.take([

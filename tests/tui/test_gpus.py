@@ -218,6 +218,20 @@ def test_a_lost_executor_is_said_first() -> None:
     assert "cannot be reached for 3m00s: timeout [red]. What is shown is old." in said
 
 
+def test_a_fleet_without_a_gpu_says_what_that_means() -> None:
+    story = mixed().tell(ev.FleetSeen, gpus=())
+    (only,) = gpus.types(moment(story), 140, UNICODE)
+    assert plain(only) == "There is no GPU now: nothing is launched until one comes."
+
+
+def test_what_of_the_fleet_is_not_seen_stands_below_its_types() -> None:
+    story = mixed()
+    story.tell(ev.FleetSeen, gpus=story.gpus, unseen="the cluster does not show [others]")
+    assert "the cluster does not show [others]" in "".join(
+        plain(each) for each in gpus.types(moment(story), 140, UNICODE)
+    )
+
+
 def test_the_queue_shows_the_oldest_and_counts_the_rest() -> None:
     story = Story(gpus=1)
     for seed in range(9):

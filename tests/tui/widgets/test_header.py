@@ -81,6 +81,23 @@ def test_a_lost_cluster_says_for_how_long() -> None:
     assert "cluster lost for 12s: connection refused" in said(moment(made.state, now=made.at + 12))
 
 
+def test_a_fleet_without_a_gpu_is_named_while_it_lasts() -> None:
+    made = story()
+    assert "no GPU" not in said(moment(made.state))
+    gone = made.tell(ev.FleetSeen, gpus=()).state
+    assert "no GPU now: nothing is launched until one comes" in said(moment(gone))
+    assert "no GPU now" in said(moment(gone), 80)
+    assert "no GPU" not in said(moment(gone, mode="finished"))
+
+
+def test_gpus_that_lose_every_run_at_once_are_named() -> None:
+    made = story()
+    for _ in range(2):
+        run = made.start(E0)
+        made.tell(ev.RunEnded, run=run, outcome="lost", reason="its container could not start").wait(60)
+    assert "runs on H100 are lost at once: one at a time is tried" in said(moment(made.state))
+
+
 def test_a_wave_that_waits_names_the_key() -> None:
     made = story().tell(ev.GateSet, on=True, by="ada")
     assert "gate on" in said(moment(made.state))
