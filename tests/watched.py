@@ -24,12 +24,21 @@ class Watched(Generic[Kind]):
         self.executor = executor
         self.seen: list[Observation] = []
         self._news = asyncio.Condition()
+        self._failure: Exception | None = None
 
     async def collect(self, open_runs: tuple[RunId, ...]) -> None:
-        async for observation in self.executor.watch(open_runs):
-            async with self._news:
+        try:
+            async for observation in self.executor.watch(open_runs):
                 self.seen.append(observation)
-                self._news.notify_all()
+                await self._wake()
+        except Exception as error:
+            self._failure = error
+            await self._wake()
+            raise
+
+    async def _wake(self) -> None:
+        async with self._news:
+            self._news.notify_all()
 
     def of(self, kind: type[Seen], run: RunId = RUN) -> list[Seen]:
         """Of this run, or of none."""
@@ -40,9 +49,11 @@ class Watched(Generic[Kind]):
         return self.of(kind, run)[0]
 
     async def until(self, claim: Callable[[], object], seconds: float = 40) -> None:
-        """`claim` is asked again with every observation."""
+        """`claim` is asked again with every observation. Raises what `watch` raised."""
         async with asyncio.timeout(seconds), self._news:
-            await self._news.wait_for(claim)
+            await self._news.wait_for(lambda: self._failure or claim())
+        if self._failure is not None:
+            raise self._failure
 
     @property
     def gpu_type(self) -> str:

@@ -9,13 +9,11 @@ import pytest
 from hosts import Box, Site
 from place import UNTIL_GO, until
 from slurm import Slurm
-from watched import FOREVER, RESULT, RUN
+from watched import FOREVER, OTHER, RESULT, RUN
 
 from core.executor import Absent, Ended, FleetObserved, Job, Started, Waiting
 from core.hosts import link
 from core.ids import RunId
-
-OTHER = RunId("e2-1")
 
 
 @pytest.fixture
