@@ -17,6 +17,7 @@ import re
 import select
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ EVERY = 1.0  # s between two rewritten lines that are handed on: a log takes who
 MESSAGE = 4000  # bytes; Kubernetes keeps 4096
 LONGEST = 1 << 16  # bytes of one line that are held back
 BLOCK = 64  # lines after `---` that belong to a result
+LARGEST = 16 << 20  # bytes of prepare.py
 WIDTH = 300  # characters of a line in the message
 FINGERPRINT = 1500  # characters; a longer one is left out, as half of it would identify something else
 NAMED = (b"fingerprint:", b"corpus:", b"Model config:")
@@ -232,10 +234,15 @@ def environment(ours: Any, keep: list[str]) -> dict[str, str]:
 
 
 def digest(path: Path) -> str:
+    """Of a file. Of anything else there is none: the run may have put a pipe in its place, which would make us wait."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return ""
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return ""
+        return hashlib.sha256(file.read(LARGEST)).hexdigest()
 
 
 def copy(source: Path, work: Path) -> None:

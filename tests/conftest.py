@@ -7,6 +7,8 @@ import signal
 
 import pytest
 
+pytest.register_assert_rewrite("contract")
+
 for number in (
     signal.SIGINT,
     signal.SIGHUP,

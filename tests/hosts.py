@@ -18,12 +18,13 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import asyncssh
 import psutil
 import pytest
-from place import PREPARE, Watched
+from place import processes_in, until
+from watched import PREPARE, Watched, watching
 
 from core.clock import SystemClock
 from core.executors.local_outcome import Limits
@@ -199,8 +200,8 @@ class AsyncSshd(Box):
             while data := await reader.read(1 << 16):
                 writer.write(data)
                 await writer.drain()
-            if isinstance(writer, asyncio.StreamWriter):
-                writer.close()
+        if isinstance(writer, asyncio.StreamWriter):
+            writer.close()
 
     async def stop(self) -> None:
         self.server.close()
@@ -296,9 +297,15 @@ class Site:
         self.runs, self.boxes = root / "runs", boxes
         self.files = {"prepare.py": PREPARE}
 
+    def put(self, path: str, body: bytes) -> None:
+        """Into the workspace."""
+        self.files[path] = body
+
     @asynccontextmanager
-    async def engine(self, *open_runs: RunId, **changes: Any) -> AsyncIterator[Watched]:
-        """`changes`: of the hosts, of the limits (timeout_s, output_mb, memory_mb), of the campaign (env, links)."""
+    async def engine(self, *open_runs: RunId, **changes: Any) -> AsyncIterator[Watched[SshExecutor]]:
+        """`changes`: of the hosts, of the limits (timeout_s, output_mb, memory_mb), of the campaign (variables, links).
+
+        `places`: CPU slots per host."""
         limits = Limits(
             changes.pop("timeout_s", 60), output_mb=changes.pop("output_mb", 64), memory_mb=changes.pop("memory_mb", 0)
         )
@@ -312,17 +319,18 @@ class Site:
             time_budget=changes.pop("time_budget", None),
             links=changes.pop("links", ()),
         )
+        if "places" in changes:
+            changes["gpus"] = f"cpu:{changes.pop('places')}"
         hosts = [box.settings(**changes) for box in self.boxes]
-        async with SshExecutor(hosts=hosts, campaign=campaign, runs=self.runs, clock=SystemClock()) as executor:
-            watched = Watched(cast(Any, executor))
-            task = asyncio.create_task(watched.collect(open_runs), name="collect")
-            try:
-                await watched.synced()
-                yield watched
-            finally:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        executor = SshExecutor(hosts=hosts, campaign=campaign, runs=self.runs, clock=SystemClock())
+        async with watching(executor, open_runs) as watched:
+            yield watched
+
+    async def meanwhile(self, run: RunId) -> None:
+        await until(lambda: any((box.run(run) / "exit.json").exists() for box in self.boxes))
+
+    async def left(self) -> list[str]:
+        return [process for box in self.boxes for process in processes_in(box.disk)]
 
     def log(self, run: RunId) -> str:
         return (self.runs / run / "run.log").read_text()

@@ -1,4 +1,4 @@
-"""An executor on a real cluster, and all that it has reported."""
+"""Executors on a cluster, and what becomes of the way to it."""
 
 from __future__ import annotations
 
@@ -9,63 +9,24 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+from watched import PREPARE, Watched, eventually, watching
 
 from core.clock import SystemClock
-from core.executor import Ended, FleetObserved, Job, Observation, Synced
 from core.ids import RunId, SessionId
 from k8s.client import Connection
 from k8s.executor import KubernetesExecutor
+from k8s.jobs import RUN as LABEL
 from k8s.jobs import Campaign
 from k8s.settings import ClusterSettings
 from k8s.work import Work
 
-RUN = RunId("e1-1")
-RESULT = "print('---\\nval_bpb: 1.25\\ntraining_seconds: 1')\n"
-STEP = "print('step 00001 (50.0%) | loss: 2.5 | tok/sec: 1,000', flush=True)\n"
-FOREVER = "import time\nwhile True: time.sleep(0.1)\n"
-PREPARE = b"TIME_BUDGET = 1\n"
-Seen = TypeVar("Seen", bound=Observation)
-
-
-class Watched:
-    def __init__(self, executor: KubernetesExecutor) -> None:
-        self.executor = executor
-        self.seen: list[Observation] = []
-        self._news = asyncio.Event()
-
-    async def collect(self, open_runs: tuple[RunId, ...]) -> None:
-        async for observation in self.executor.watch(open_runs):
-            self.seen.append(observation)
-            self._news.set()
-
-    def of(self, kind: type[Seen], run: RunId = RUN) -> list[Seen]:
-        return [seen for seen in self.seen if isinstance(seen, kind) and getattr(seen, "run", run) == run]
-
-    async def first(self, kind: type[Seen], run: RunId = RUN, seconds: float = 40) -> Seen:
-        await self.until(lambda: bool(self.of(kind, run)), seconds)
-        return self.of(kind, run)[0]
-
-    async def until(self, claim: Callable[[], bool], seconds: float = 40) -> None:
-        async with asyncio.timeout(seconds):
-            while not claim():
-                self._news.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), 0.2)
-
-    @property
-    def gpu_type(self) -> str:
-        fleet = next(seen for seen in self.seen if isinstance(seen, FleetObserved))
-        return next(gpu.type for gpu in fleet.gpus if not gpu.held_by)
-
-    async def launch(self, source: str, run: RunId = RUN) -> None:
-        await self.executor.launch(Job(run=run, source=source, seed=7, gpu_type=self.gpu_type))
-
-    async def run(self, source: str, run: RunId = RUN) -> Ended:
-        await self.launch(source, run)
-        return await self.first(Ended, run)
+NOT_SHOWN = {
+    "test_runs_that_do_not_fit_wait_in_the_order_of_their_launch": "the cluster's scheduler decides whose turn it is"
+}
 
 
 class Lab:
@@ -74,46 +35,63 @@ class Lab:
     def __init__(self, kubeconfig: str, namespace: str, folder: Path) -> None:
         self.kubeconfig, self.namespace, self.folder = kubeconfig, namespace, folder
         self.session = SessionId(f"test-{secrets.token_hex(3)}")
+        self.runs, self.files = folder / "runs", {"prepare.py": PREPARE}
+
+    def put(self, path: str, body: bytes) -> None:
+        """Into the workspace."""
+        self.files[path] = body
 
     @contextlib.asynccontextmanager
-    async def engine(self, *open_runs: RunId, timeout_s: float = 30, kubeconfig: str = "") -> AsyncIterator[Watched]:
+    async def engine(
+        self, *open_runs: RunId, places: int = 1, kubeconfig: str = "", **changes: Any
+    ) -> AsyncIterator[Watched[KubernetesExecutor]]:
+        """`changes`: of the campaign. The cluster has as many `places` as it has."""
         clock = SystemClock()
-        campaign = Campaign(
-            session=self.session,
-            files={"prepare.py": PREPARE},
-            prepare_digest=hashlib.sha256(PREPARE).hexdigest(),
-            timeout_s=timeout_s,
-        )
+        common: dict[str, Any] = {
+            "session": self.session,
+            "files": self.files,
+            "prepare_digest": hashlib.sha256(PREPARE).hexdigest(),
+            "timeout_s": 30,
+            "env": changes.pop("variables", {}),
+        }
         settings = ClusterSettings(
             image=os.environ.get("AUTORESEARCH_TEST_IMAGE", "python:3.12-slim"),
             python=os.environ.get("AUTORESEARCH_TEST_PYTHON", sys.executable),
             user=65534,
             grace_s=2,
         )
-        async with KubernetesExecutor(
+        executor = KubernetesExecutor(
             connection=Connection(
                 clock=clock, kubeconfig=kubeconfig or self.kubeconfig, namespace=self.namespace, followed=8
             ),
-            work=Work(campaign, settings),
-            runs=self.folder / "runs",
+            work=Work(Campaign(**common | changes), settings),
+            runs=self.runs,
             clock=clock,
-        ) as executor:
-            watched = Watched(executor)
-            task = asyncio.create_task(watched.collect(open_runs))
-            try:
-                await watched.first(Synced)
-                yield watched
-            finally:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        )
+        async with watching(executor, open_runs) as watched:
+            yield watched
+
+    async def meanwhile(self, run: RunId) -> None:
+        """Until the cluster says that its pod has ended."""
+
+        async def has_ended() -> bool:
+            pods = [pod for pod in await self.items("pods") if pod["metadata"]["labels"][LABEL] == run]
+            return [pod["status"]["phase"] for pod in pods] == ["Succeeded"]
+
+        assert await eventually(has_ended)
+
+    async def left(self) -> list[str]:
+        return [name for kind in ("jobs", "pods", "configmaps") for name in await self.names(kind)]
 
     async def names(self, kind: str) -> list[str]:
         """Of this session's things: "jobs", "pods" or "configmaps"."""
+        return [item["metadata"]["name"] for item in await self.items(kind)]
+
+    async def items(self, kind: str) -> list[Any]:
         group = "/apis/batch/v1" if kind == "jobs" else "/api/v1"
         query = {"labelSelector": f"autoresearch-tui/session={self.session}"}
         found = await self.ask("GET", f"{group}/namespaces/{self.namespace}/{kind}", query)
-        return [item["metadata"]["name"] for item in found["items"]]
+        return list(found["items"])
 
     async def delete(self, kind: str, name: str) -> None:
         group = "/apis/batch/v1" if kind == "jobs" else "/api/v1"
@@ -134,14 +112,6 @@ class Lab:
     ) -> Any:
         async with Connection(clock=SystemClock(), kubeconfig=self.kubeconfig) as connection:
             return json.loads(await connection.request(method, path, query, body))
-
-    async def is_clean(self, seconds: float = 20) -> bool:
-        """Whether nothing of this session is left, at the latest after a while."""
-        for _ in range(int(seconds * 5)):
-            if not [name for kind in ("jobs", "pods", "configmaps") for name in await self.names(kind)]:
-                return True
-            await asyncio.sleep(0.2)
-        return False
 
 
 class Proxy:

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import pytest
+from watched import PREPARE, RESULT, RUN, Watched, watching
 
 from core.clock import SystemClock
 from core.events import Gpu
-from core.executor import Ended, Job, Observation, Synced
+from core.executor import Job
 from core.executors.gpus import Slot
 from core.executors.local import LocalExecutor
 from core.ids import GpuId, RunId
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
-Seen = TypeVar("Seen", bound=Observation)
-PREPARE = b"TIME_BUDGET = 300\n"
-RESULT = "print('---\\nval_bpb: 1.25\\ntraining_seconds: 2.0')\n"
-FOREVER = "import time\nprint('up', flush=True)\ntime.sleep(600)\n"
 UNTIL_GO = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\n" + RESULT
-RUN = RunId("e1-1")
 
 
 def slots(count: int = 1) -> tuple[Slot, ...]:
@@ -37,65 +34,39 @@ def job(source: str, run: RunId = RUN) -> Job:
     return Job(run=run, source=source, seed=7, gpu_type="cpu")
 
 
-class Watched:
-    """An executor, and all that it has reported."""
-
-    def __init__(self, executor: LocalExecutor) -> None:
-        self.executor = executor
-        self.seen: list[Observation] = []
-        self._news = asyncio.Condition()
-
-    async def collect(self, open_runs: tuple[RunId, ...]) -> None:
-        async for observation in self.executor.watch(open_runs):
-            async with self._news:
-                self.seen.append(observation)
-                self._news.notify_all()
-
-    def of(self, kind: type[Seen], run: RunId) -> list[Seen]:
-        return [seen for seen in self.seen if isinstance(seen, kind) and getattr(seen, "run", "") == run]
-
-    async def first(self, kind: type[Seen], run: RunId = RUN) -> Seen:
-        async with asyncio.timeout(20), self._news:
-            await self._news.wait_for(lambda: self.of(kind, run))
-        return self.of(kind, run)[0]
-
-    async def synced(self) -> None:
-        async with asyncio.timeout(20), self._news:
-            await self._news.wait_for(lambda: any(isinstance(seen, Synced) for seen in self.seen))
-
-    async def run(self, source: str, run: RunId = RUN) -> Ended:
-        await self.executor.launch(job(source, run))
-        return await self.first(Ended, run)
-
-
 class Place:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, warm: tuple[str, ...] = ()) -> None:
+        self.warm = warm
         self.base, self.runs = root / "base", root / "runs"
-        self.base.mkdir()
-        (self.base / "prepare.py").write_bytes(PREPARE)
+        self.put("prepare.py", PREPARE)
+
+    def put(self, path: str, body: bytes) -> None:
+        """Into the workspace."""
+        (self.base / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.base / path).write_bytes(body)
 
     @asynccontextmanager
-    async def engine(self, *open_runs: RunId, **changes: Any) -> AsyncIterator[Watched]:
+    async def engine(self, *open_runs: RunId, places: int = 1, **changes: Any) -> AsyncIterator[Watched[LocalExecutor]]:
         settings: dict[str, Any] = {
             "base": self.base,
             "runs": self.runs,
-            "slots": slots(),
+            "slots": slots(places),
             "python": sys.executable,
             "prepare_digest": hashlib.sha256(PREPARE).hexdigest(),
             "timeout_s": 60,
             "grace_s": 0.3,
             "clock": SystemClock(),
+            "warm": self.warm,
+            "env": changes.pop("variables", {}),
         }
-        async with LocalExecutor(**settings | changes) as executor:
-            watched = Watched(executor)
-            task = asyncio.create_task(watched.collect(open_runs), name="collect")
-            try:
-                await watched.synced()
-                yield watched
-            finally:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        async with watching(LocalExecutor(**settings | changes), open_runs) as watched:
+            yield watched
+
+    async def meanwhile(self, run: RunId) -> None:
+        await until(lambda: (self.runs / run / "exit.json").exists())
+
+    async def left(self) -> list[str]:
+        return [*processes_in(self.runs), *(path.name for path in self.runs.glob(".*"))]
 
     def log(self, run: RunId = RUN) -> str:
         return (self.runs / run / "run.log").read_text()
@@ -116,3 +87,17 @@ def is_alive(pid: int) -> bool:
 
 def supervisor_of(folder: Path) -> int:
     return int((folder / "claim").read_text().split()[0])
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Those that work there, or write there."""
+    found = (each for each in psutil.process_iter() if each.pid != os.getpid())
+    return [f"process {each.pid}" for each in found if folder in _places_of(each)]
+
+
+def _places_of(process: psutil.Process) -> set[Path]:
+    try:
+        files = [process.cwd(), *(file.path for file in process.open_files())]
+    except psutil.Error:  # gone, or not ours
+        return set()
+    return {above for file in files for above in (Path(file), *Path(file).parents)}

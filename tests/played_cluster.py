@@ -94,6 +94,8 @@ class Kind:
 
 
 class Played:
+    look_s = 1.0  # between two looks for more of a log that is followed
+
     def __init__(self, pools: str, seed: int = 0) -> None:
         self.random, self._versions = random.Random(seed), itertools.count(1)
         self.nodes, self.jobs, self.pods, self.bound = (Kind(self._versions) for _ in range(4))
@@ -131,12 +133,17 @@ class Played:
     async def run(self, job: Body) -> None:
         """From its Job to its end, or until it is deleted."""
         name = job["metadata"]["name"]
-        pod = _pod(f"{name}-pod", job)
+        pod = self.pod(f"{name}-pod", job)
         product = _product(job)
         await asyncio.sleep(0.03)
+        if name not in self.jobs.things:
+            return
         await self.pods.put(pod)
         self.waiting[product].append(pod["metadata"]["name"])
         await self.place(product)
+
+    def pod(self, name: str, job: Body) -> Body:
+        return _pod(name, job)
 
     async def place(self, product: str) -> None:
         while self.waiting[product] and self.free[product]:
@@ -147,7 +154,7 @@ class Played:
 
     async def train(self, pod: Body, product: str) -> None:
         name, began = pod["metadata"]["name"], time.time()
-        pod["status"] |= {"startTime": stamp(began), "containerStatuses": [_container({"waiting": {}})]}
+        pod["status"] |= {"startTime": stamp(began), "containerStatuses": [container({"waiting": {}})]}
         await self.pods.put(pod)
         await self.bound.put(pod)
         await asyncio.sleep(0.2)
@@ -155,7 +162,7 @@ class Played:
         self.ends[name] = (began, began + lasts)
         pod["status"] |= {
             "phase": "Running",
-            "containerStatuses": [_container({"running": {"startedAt": stamp(began)}})],
+            "containerStatuses": [container({"running": {"startedAt": stamp(began)}})],
         }
         self.say("started", pod)
         await self.pods.put(pod)
@@ -289,7 +296,7 @@ class Played:
             said = len(lines)
             if not is_followed or name not in self.pods.things or time.time() > self.ends[name][1]:
                 return answer
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(self.look_s)
 
     def lines(self, pod: str) -> list[tuple[float, str]]:
         began, ends = self.ends.get(pod, (0.0, 0.0))
@@ -335,17 +342,24 @@ def _pod(name: str, job: Body) -> Body:
     return {"metadata": meta, "spec": spec, "status": {"phase": "Pending", "conditions": []}}
 
 
-def _container(state: Body) -> Body:
+def container(state: Body) -> Body:
     return {"name": "train", "image": "trainer", "restartCount": 0, "state": state}
 
 
 def _ended(pod: Body, began: float, log: str) -> Body:
-    now = time.time()
-    told = {"at": now, "exit_code": 0, "signal": None, "cause": "", "reason": "", "log": log}
-    times = {"startedAt": stamp(began), "finishedAt": stamp(now)}
-    state = {"terminated": {"exitCode": 0, "reason": "Completed", "message": json.dumps(told), **times}}
-    pod["status"] |= {"phase": "Succeeded", "containerStatuses": [_container(state)]}
+    told = {"at": time.time(), "exit_code": 0, "signal": None, "cause": "", "reason": "", "log": log}
+    pod["status"] |= over(began, 0, json.dumps(told))
     return pod
+
+
+def over(began: float, code: int, message: str) -> Body:
+    """The status of a pod whose container has ended, with what it left to say."""
+    times = {"startedAt": stamp(began), "finishedAt": stamp(time.time())}
+    how = {"exitCode": code, "reason": "Error" if code else "Completed", "message": message}
+    return {
+        "phase": "Failed" if code else "Succeeded",
+        "containerStatuses": [container({"terminated": {**how, **times}})],
+    }
 
 
 def _result(dice: random.Random) -> str:
@@ -363,7 +377,7 @@ async def serve(played: Played) -> tuple[web.AppRunner, int]:
         app.router.add_get(f"{root}/namespaces/default/{{kind}}/{{name}}", played.one)
         app.router.add_delete(f"{root}/namespaces/default/{{kind}}/{{name}}", played.deleted)
     app.router.add_get("/api/v1/namespaces/default/pods/{name}/log", played.log)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 from accounts import FOLDERS, account, admin, all_of, path_of, put, renamed, rights
-from lab import FOREVER, RESULT, Lab
+from lab import Lab
+from watched import FOREVER, OTHER, RESULT, is_clean
 
 from core.clock import SystemClock
 from core.executor import Ended, FleetObserved, Started
-from core.ids import RunId
 from k8s.client import Connection
 from k8s.deployment import Object
 from k8s.permissions import PERMISSIONS, Permission, granting, missing, subject
@@ -21,7 +21,6 @@ from k8s.settings import ClusterSettings
 from k8s.survey import Finding, survey
 
 OPTIONAL = [each for each in PERMISSIONS if not each.is_needed and not each.everywhere]  # of the Role
-OTHER = RunId("e2-1")
 
 
 def without(things: list[Object], lost: Permission) -> Object:
@@ -72,7 +71,7 @@ async def test_with_exactly_this_role_a_run_completes_and_doctor_is_content(lab:
             await engine.first(Started, OTHER)
             await engine.executor.cancel(OTHER)
             assert (await engine.first(Ended, OTHER)).outcome == "cancelled"
-        assert await lab.is_clean()
+        assert await is_clean(lab)
 
 
 async def test_without_the_rights_that_are_not_needed_a_run_completes(lab: Lab) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import played_cluster
 import pytest
-from lab import FOREVER, Lab, Watched
+from lab import Lab
 from played_cluster import Played, stamp
+from watched import FOREVER, Watched
 
 from core.executor import Ended, Started
+from k8s.executor import KubernetesExecutor
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ async def failed(played: Played, node: str) -> None:
     await played.nodes.put({**body, "status": status})
 
 
-async def begun(engine: Watched) -> str:
+async def begun(engine: Watched[KubernetesExecutor]) -> str:
     """The node on which its only run began."""
     await engine.launch(FOREVER)
     return (await engine.first(Started)).gpu.partition("/")[0]

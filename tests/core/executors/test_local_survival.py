@@ -9,23 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-from place import (
-    FOREVER,
-    RESULT,
-    RUN,
-    UNTIL_GO,
-    Place,
-    is_alive,
-    job,
-    linux_only,
-    slots,
-    supervisor_of,
-    until,
-)
+from place import UNTIL_GO, Place, is_alive, job, linux_only, slots, supervisor_of, until
+from watched import FOREVER, RESULT, RUN
 
 from core.clock import SystemClock
 from core.errors import NothingRuns
-from core.executor import Absent, Ended, FleetObserved, Started, Synced
+from core.executor import Ended, Started
 from core.executors import local, local_folder
 from core.executors.local import LocalExecutor
 from core.ids import RunId
@@ -36,48 +25,15 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-async def test_a_run_is_started_once(place: Place) -> None:
+async def test_an_engine_that_does_not_know_of_a_run_does_not_start_it_again(place: Place) -> None:
     counting = "open('../count', 'a').write('x')\n" + RESULT
     async with place.engine() as engine:
-        await asyncio.gather(*(engine.executor.launch(job(counting)) for _ in range(3)))
+        await asyncio.gather(*(engine.launch(counting) for _ in range(3)))
         await engine.first(Ended)
-        await engine.executor.launch(job(counting))
-        assert (await engine.run(RESULT, RunId("e2-1"))).outcome == "finished"
-        assert (len(engine.of(Started, RUN)), len(engine.of(Ended, RUN))) == (1, 1)
     async with place.engine() as engine:
-        await engine.executor.launch(job(counting))
-        assert (await engine.first(Ended)).outcome == "finished"
-        assert not engine.of(Started, RUN)
+        assert (await engine.run(counting)).outcome == "finished"
+        assert not engine.of(Started)
     assert (place.runs / "count").read_text() == "x"
-
-
-async def test_another_engine_finds_what_the_last_one_left(place: Place) -> None:
-    going, done, unknown, after = RUN, RunId("e2-1"), RunId("e3-1"), RunId("e4-1")
-    async with place.engine(slots=slots(2)) as engine:
-        await engine.executor.launch(job(UNTIL_GO, going))
-        await engine.executor.launch(job("import time; time.sleep(0.2)\n" + RESULT, done))
-        started = await engine.first(Started, done)
-    await until(lambda: (place.runs / done / "exit.json").exists())
-    async with place.engine(going, done, unknown, slots=slots(2)) as engine:
-        assert isinstance(engine.seen[0], FleetObserved)
-        assert [type(seen) for seen in engine.seen[1:5]] == [Started, Ended, Absent, Synced]
-        assert (await engine.first(Started)).gpu == "cpu0"
-        end = await engine.first(Ended, done)
-        assert end.outcome == "finished"
-        assert end.at > started.at + 0.1
-        await engine.executor.launch(job(RESULT, after))
-        assert (await engine.first(Started, after)).gpu == "cpu1"  # the other is taken
-        (place.runs / going / "go").touch()
-        assert (await engine.first(Ended, going)).outcome == "finished"
-
-
-async def test_an_adopted_run_can_be_cancelled(place: Place) -> None:
-    async with place.engine() as engine:
-        await engine.executor.launch(job(FOREVER))
-        await engine.first(Started)
-    async with place.engine(RUN) as engine:
-        await engine.executor.cancel(RUN)
-        assert (await engine.first(Ended)).outcome == "cancelled"
 
 
 async def test_two_engines_with_the_same_order_start_one_process(place: Place) -> None:

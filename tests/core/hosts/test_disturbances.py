@@ -11,7 +11,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 from hosts import NO_SSHD, SSHD, Box, Cable, Site, asyncsshd, filled_disk, small_disk, sshd
-from place import FOREVER, RESULT, RUN, UNTIL_GO, job, until
+from place import UNTIL_GO, job, until
+from watched import FOREVER, OTHER, RESULT, RUN
 
 from core.errors import NothingRuns
 from core.executor import Ended, FleetObserved, Found, Job, Lost, Started
@@ -19,7 +20,6 @@ from core.executors import local_folder
 from core.hosts import connection, executor, post
 from core.ids import RunId
 
-OTHER = RunId("e2-1")
 needs_sshd = pytest.mark.skipif(SSHD is None, reason=NO_SSHD)
 H100 = "0, GPU-1, NVIDIA H100 80GB HBM3, 81559, Disabled"
 

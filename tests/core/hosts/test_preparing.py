@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import stub
 from hosts import NO_SSHD, SSHD, Box, Site, sshd
-from place import RESULT
+from watched import RESULT
 
 from core.errors import NothingRuns
 from core.hosts.preparing import Wanted, prepare

@@ -7,14 +7,13 @@ import signal
 
 import pytest
 from hosts import Box, Site
-from place import FOREVER, RESULT, RUN, UNTIL_GO, until
+from place import UNTIL_GO, until
 from slurm import Slurm
+from watched import FOREVER, OTHER, RESULT, RUN
 
 from core.executor import Absent, Ended, FleetObserved, Job, Started, Waiting
 from core.hosts import link
 from core.ids import RunId
-
-OTHER = RunId("e2-1")
 
 
 @pytest.fixture
