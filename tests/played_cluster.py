@@ -105,7 +105,7 @@ class Played:
         self._pools = [pool.replace("x", ":").split(":") for pool in pools.split(",")]
         self._tasks: set[asyncio.Task[None]] = set()
         self.quotas: dict[str, int] = {}  # how many there may be, by kind: "jobs", "configmaps"
-        self.config_maps: set[str] = set()
+        self.config_map_names: set[str] = set()
         self.hides_others = False  # pods of all namespaces may not be listed or watched
 
     async def begin(self) -> None:
@@ -250,13 +250,13 @@ class Played:
     async def made(self, request: web.Request) -> web.Response:
         body = await request.json()
         name, kind = body["metadata"]["name"], request.match_info["kind"]
-        there = self.config_maps if kind == "configmaps" else self.jobs.things.keys()
+        there = self.config_map_names if kind == "configmaps" else self.jobs.things.keys()
         if name not in there and len(there) >= self.quotas.get(kind, KEPT):
             what = f"count/{kind}.batch" if kind == "jobs" else kind
             counts = f"requested: {what}=1, used: {what}={len(there)}, limited: {what}={self.quotas[kind]}"
             return _refusal(f'{kind} "{name}" is forbidden: exceeded quota: few, {counts}')
         if kind == "configmaps":
-            self.config_maps.add(name)
+            self.config_map_names.add(name)
             return web.json_response(body, status=201)
         if name in self.jobs.things:
             return web.json_response({"code": 409, "reason": "AlreadyExists", "message": "there"}, status=409)
@@ -275,7 +275,7 @@ class Played:
         if request.match_info["kind"] == "jobs":
             await self.jobs.drop(name)
             await self.pods.drop(f"{name}-pod")
-            self.config_maps.discard(name)
+            self.config_map_names.discard(name)
         return web.json_response({})
 
     async def log(self, request: web.Request) -> web.StreamResponse:

@@ -10,8 +10,9 @@ import expedition
 import played_cluster
 import pytest
 import stub
-from lab import FOREVER, RUN, Lab
+from lab import Lab
 from played_cluster import Played
+from watched import FOREVER, RUN
 
 from core import events as ev
 from core import log as logs

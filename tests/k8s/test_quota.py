@@ -7,8 +7,9 @@ from pathlib import Path
 
 import played_cluster
 import pytest
-from lab import FOREVER, Lab
+from lab import Lab
 from played_cluster import Played
+from watched import FOREVER
 
 from core.executor import Ended, Lost, Started, Waiting
 from core.ids import RunId
@@ -53,14 +54,14 @@ async def test_a_job_that_a_quota_refuses_waits_with_its_sentence_and_is_made_wh
 
 async def test_a_config_map_that_a_quota_refuses_does_the_same(played: Played, lab: Lab) -> None:
     played.quotas = {"configmaps": 1}
-    played.config_maps.add("of somebody else")
+    played.config_map_names.add("of somebody else")
     played.free["NVIDIA-H100-80GB-HBM3"].clear()  # a pod that has no ConfigMap does not start
     async with lab.engine() as engine:
         await engine.launch(FOREVER)
         waits = await engine.first(Waiting, seconds=6)
         assert waits.reason.startswith(TOLD.format("configmaps"))
         played.quotas.clear()
-        await engine.until(lambda: len(played.config_maps) == 2, 6)
+        await engine.until(lambda: len(played.config_map_names) == 2, 6)
         assert not engine.of(Lost)
         assert not engine.of(Ended)
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import played_cluster
 import pytest
-from lab import FOREVER, RUN, Lab, Watched
+from lab import Lab
 from played_cluster import Played
+from watched import FOREVER, RUN, Watched
 
 from core.executor import Ended, FleetObserved, Lost, Started
 from core.ids import RunId
 from k8s import watching
-from k8s.executor import UNSEEN
+from k8s.executor import UNSEEN, KubernetesExecutor
 from k8s.inventory import OTHERS
 
 SECOND = RunId("e2-1")
@@ -37,7 +38,7 @@ async def lab(played: Played, tmp_path: Path) -> AsyncIterator[Lab]:
     await runner.cleanup()
 
 
-def holders(engine: Watched) -> dict[str, str]:
+def holders(engine: Watched[KubernetesExecutor]) -> dict[str, str]:
     return {gpu.id: gpu.held_by for gpu in engine.of(FleetObserved)[-1].gpus if gpu.held_by}
 
 
