@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
+from typing import ClassVar
 
 import imagined
 import pytest
 from imagined import facts_of, state_of
 
 from core import events as ev
+from core import log as logs
 from core.errors import NothingRuns
 from core.executor import FleetObserved, Job, Observation
 from core.executors import simulator
 from core.fold import fold
 from core.headless import waiting
-from core.ids import RunId
+from core.ids import BASELINE, RunId, run_id
 from core.state import State
 from core.telling import line
 
@@ -82,3 +84,29 @@ def test_an_engine_that_comes_back_to_no_gpu_waits(tmp_path: Path, monkeypatch: 
     later = facts_of(folder)[before:]
     assert [fact.gpus for fact in later if isinstance(fact, ev.FleetSeen)] == [()]
     assert not [fact for fact in later if isinstance(fact, ev.RunRequested | ev.WaveAsked)]
+
+
+class Cancelling(simulator.Simulator):
+    cancelled: ClassVar[list[str]] = []
+
+    async def cancel(self, run: RunId) -> None:
+        self.cancelled.append(run)
+        await super().cancel(run)
+
+
+def test_a_run_that_still_waits_for_a_type_that_is_gone_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = imagined.workspace(tmp_path / "work")
+    imagined.campaign(folder, fleet="H100:3", max_experiments=2, seed=1)
+    state = state_of(folder)
+    at, run = state.at, run_id(BASELINE, len(state.experiments[BASELINE].runs) + 1)
+    with logs.hold(imagined.file_of(folder)):
+        logs.append_all(
+            imagined.file_of(folder), [ev.RunRequested(at=at, run=run, experiment=BASELINE, gpu_type="A100", seed=1)]
+        )
+    monkeypatch.setattr(simulator, "Simulator", Cancelling)
+    imagined.campaign(folder, fleet="H100:3", max_experiments=3, seed=1)
+    (end,) = (fact for fact in facts_of(folder) if isinstance(fact, ev.RunEnded) and fact.run == run)
+    assert (end.outcome, end.reason) == ("lost", "there is no A100 here any more")
+    assert Cancelling.cancelled[0] == run, "it may wait there for a GPU to come"
