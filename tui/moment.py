@@ -49,6 +49,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     marked: frozenset[ExperimentId] = frozenset()  # several, for veto and promote
     news: Sequence[Fact] = ()  # latest last: facts worth a line; said with the moment's state, states are not kept
     tape: Tape | None = None  # in playback
+    screen: str = ""  # the one that shows it, by the id of the action that opens it
     watchers: Sequence[Watcher] = ()  # who looks at the session now, this window among them
 
     @property
