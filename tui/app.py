@@ -21,6 +21,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.timer import Timer
+from textual.widgets import Input
 
 from core import events as ev
 from core import log
@@ -79,6 +80,7 @@ class ControlRoom(App[int]):
         theme: str = "night",
         keys: Mapping[str, str] | None = None,
         vim: bool = False,
+        reduced_motion: bool = False,
         complaints: Sequence[str] = (),
         workspace: str = "",
         file: Path | None = None,
@@ -91,6 +93,8 @@ class ControlRoom(App[int]):
         `file`: the session's database, to see whether an engine holds it.
         """
         super().__init__(**app)
+        if reduced_motion:
+            self.animation_level = "none"
         self.feed, self.file, self.all_looks = feed, file, looks
         for each in looks.values():
             self.register_theme(textual_theme(each.theme))
@@ -133,6 +137,11 @@ class ControlRoom(App[int]):
         self.run_worker(self._follow(), name="feed", exit_on_error=True)
         self.set_interval(FRAME_S, self._show_changes, name="frames")
         self.set_interval(1.0, self._check_engine, name="engine")
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """A cursor that blinks is motion too."""
+        if self.animation_level == "none" and isinstance(event.widget, Input):
+            event.widget.cursor_blink = False
 
     # --- following ---
 

@@ -163,13 +163,12 @@ def play_control_room(recording: Path, *, speed: float, idle_s: float) -> int:
 
 
 def _preferred(chosen: Preferences) -> dict[str, Any]:
-    if chosen.reduced_motion:
-        os.environ["TEXTUAL_ANIMATIONS"] = "none"
     return {
         "looks": chosen.looks,
         "theme": chosen.theme,
         "keys": chosen.keys,
         "vim": chosen.vim,
+        "reduced_motion": chosen.reduced_motion,
         "complaints": chosen.complaints,
     }
 
