@@ -6,12 +6,15 @@ Ids are stable: settings remap keys by them. Knows no widget.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
 from core.commands import refusal
-from tui.moment import Moment
+from core.player import SPEEDS
+from tui.here import why_not_here
+from tui.moment import Moment, Tape
 from tui.wishes import wish
 
 Group = Literal["research", "look", "go", "move", "playback", "program"]
@@ -75,7 +78,7 @@ ACTIONS: tuple[Action, ...] = (
     _row("look", "wave_back", "left_square_bracket", "wave", "The wave before."),
     _row("look", "wave_on", "right_square_bracket", "wave", "The wave after; the latest follows what is new."),
     _row("look", "filter", "slash", "filter", "Filter experiments: text, verdict:kept, bpb<0.98, DEPTH=8.", 13),
-    _row("look", "copy", "c", "copy", "Copy what is shown to your clipboard; works over SSH."),
+    _row("look", "copy", "c", "copy", "Copy what is shown to your clipboard; works over SSH.", 16),
     _row("look", "zoom", "z", "zoom", "Give the focused pane the whole screen, and back."),
     _row("go", "experiments", "t", "table", "All experiments: sort, filter, select several.", 14),
     _row("go", "lineage", "L", "lineage", "The tree of kept changes, with the gain of each step."),
@@ -104,11 +107,11 @@ ACTIONS: tuple[Action, ...] = (
     _row("playback", "previous_wave", "left_curly_bracket", "wave", "To the wave before."),
     _row("playback", "next_kept", "asterisk", "kept", "To the next kept change.", 6),
     _row("playback", "seek", "percent_sign", "seek", 'Go to a share or time: "50%", "1h30m", "e42".', 7),
-    _row("program", "help", "question_mark", "help", "All keys.", 16),
+    _row("program", "help", "question_mark", "help", "All keys.", 17),
     _row("program", "palette", "ctrl+p", "palette", "Every action, experiment and theme, by name."),
     _row("program", "back", "escape", "back", "Back: closes what is on top, clears the filter or the marks."),
     _row("program", "suspend", "ctrl+z", "suspend", "Give the terminal back to the shell for a while; `fg` returns."),
-    _row("program", "leave", "q", "leave", "Leave; the research goes on.", 17),
+    _row("program", "leave", "q", "leave", "Leave; the research goes on.", 18),
 )  # fmt: skip
 BY_ID = {action.id: action for action in ACTIONS}
 
@@ -147,7 +150,7 @@ def why_not(action: Action, moment: Moment) -> str:
         return "This is a live session: there is nothing to play."
     if action.commands:
         return _refused(action, moment)
-    return _LOOKS.get(action.id, _never)(moment)
+    return why_not_here(action.id, moment.screen) or _LOOKS.get(action.id, _never)(moment)
 
 
 def _refused(action: Action, moment: Moment) -> str:
@@ -183,11 +186,38 @@ def _needs_wave(moment: Moment) -> str:
     return "" if moment.wave_shown else "There is no wave yet."
 
 
+def _needs_earlier_wave(moment: Moment) -> str:
+    if moment.screen == "diff":  # there the key goes to another experiment
+        return ""
+    is_first = moment.wave == next(iter(moment.state.waves), None)
+    return _needs_wave(moment) or (f"{moment.wave} is the first wave." if is_first else "")
+
+
+def _needs_later_wave(moment: Moment) -> str:
+    if moment.screen == "diff":
+        return ""
+    is_latest = moment.wave == next(reversed(moment.state.waves), None)
+    return _needs_wave(moment) or (f"{moment.wave} is the latest wave." if is_latest else "")
+
+
+def _of_tape(is_there: Callable[[Tape], bool], sentence: str) -> Callable[[Moment], str]:
+    """Why a key of playback has nothing left to do."""
+    return lambda moment: sentence if moment.tape is not None and is_there(moment.tape) else ""
+
+
+_at_end = _of_tape(lambda tape: 0 < tape.length <= tape.position, "This is the end of the tape.")
+_at_beginning = _of_tape(lambda tape: tape.position == 0, "This is the beginning of the tape.")
+
+
 _LOOKS = {
     "open": _needs_experiment,
     "diff": _needs_experiment,
     "log": _needs_run,
     "effects": _needs_wave,
-    "wave_back": _needs_wave,
-    "wave_on": _needs_wave,
+    "wave_back": _needs_earlier_wave,
+    "wave_on": _needs_later_wave,
+    **dict.fromkeys(("next_event", "next_experiment", "next_wave", "next_kept"), _at_end),
+    **dict.fromkeys(("previous_event", "previous_experiment", "previous_wave"), _at_beginning),
+    "faster": _of_tape(lambda tape: tape.speed >= SPEEDS[-1], "It plays as fast as it can."),
+    "slower": _of_tape(lambda tape: tape.speed <= SPEEDS[0], "It plays in real time already."),
 }

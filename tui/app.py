@@ -21,6 +21,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.timer import Timer
+from textual.widgets import Input
 
 from core import events as ev
 from core import log
@@ -31,6 +32,7 @@ from core.player import Player
 from core.state import State
 from tui.actions import ACTIONS, BY_ID, is_left_out, is_there, why_not
 from tui.deeds import Group
+from tui.here import PANES
 from tui.keys import key_of, rebind
 from tui.looking import Eye, beside
 from tui.looking import tape as tape_of
@@ -78,6 +80,7 @@ class ControlRoom(App[int]):
         theme: str = "night",
         keys: Mapping[str, str] | None = None,
         vim: bool = False,
+        reduced_motion: bool = False,
         complaints: Sequence[str] = (),
         workspace: str = "",
         file: Path | None = None,
@@ -90,6 +93,8 @@ class ControlRoom(App[int]):
         `file`: the session's database, to see whether an engine holds it.
         """
         super().__init__(**app)
+        if reduced_motion:
+            self.animation_level = "none"
         self.feed, self.file, self.all_looks = feed, file, looks
         for each in looks.values():
             self.register_theme(textual_theme(each.theme))
@@ -132,6 +137,11 @@ class ControlRoom(App[int]):
         self.run_worker(self._follow(), name="feed", exit_on_error=True)
         self.set_interval(FRAME_S, self._show_changes, name="frames")
         self.set_interval(1.0, self._check_engine, name="engine")
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """A cursor that blinks is motion too."""
+        if self.animation_level == "none" and isinstance(event.widget, Input):
+            event.widget.cursor_blink = False
 
     # --- following ---
 
@@ -186,7 +196,7 @@ class ControlRoom(App[int]):
 
     def show_now(self, *, is_whole: bool = True) -> None:
         """`is_whole` false: only how far the reading is, which every pane would slow down."""
-        room = next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Room)), None)
+        room = self._room
         if room is not None and room is not self.screen and time.monotonic() - self._drawn_at < BELOW_S:
             self._dirty = True  # a frame will come
             return
@@ -194,6 +204,11 @@ class ControlRoom(App[int]):
         self.moment = self._look()
         if room is not None:  # none is left while it ends
             (room.show if is_whole else room.show_progress)(self.moment)
+
+    @property
+    def _room(self) -> Room | None:
+        """The screen that is shown, under questions and lines of input."""
+        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Room)), None)
 
     def _look(self) -> Moment:
         state = self.moment.state
@@ -205,6 +220,7 @@ class ControlRoom(App[int]):
             now=time.time() if mode in ("live", "paused", "starting") and not state.simulated else state.at,
             wave=wave,
             selected=selected,
+            screen=room.place if (room := self._room) is not None else "",
             news=tuple(self._news),
             tape=tape_of(self.feed) if isinstance(self.feed, Player) else None,
         )
@@ -296,6 +312,9 @@ class ControlRoom(App[int]):
                     self.pop_screen()
                     if name == "back":
                         break
+            case _ if name in PANES:
+                self._go("dashboard")
+                self.screen.act(name)  # type: ignore[attr-defined]
             case "wave_back" | "wave_on":
                 if chosen := beside(self.moment, 1 if name == "wave_on" else -1):
                     self.on_wave_chosen(chosen)

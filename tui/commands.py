@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from core.state import State
 
 Path_ = click.Path(path_type=Path)
+IDLE_S = 10.0  # pauses of a recording are cut to this, in recorded seconds
 
 
 # --- starting ---------------------------------------------------------------------------------------------------------
@@ -177,21 +178,34 @@ def effects(workspace: Path, wave: str | None, recording: Path | None, as_json: 
 @click.command()
 @click.argument("recording", type=Path_)
 @click.option("--speed", type=float, default=1.0, metavar="X", help="Times real time; inf: no waiting.")
+@click.option(
+    "--idle-limit",
+    type=float,
+    default=IDLE_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Cut longer pauses of the recording to this; 0: keep them.",
+)
 @click.option("--no-ui", is_flag=True, help="Print lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print the facts themselves.")
 @click.pass_context
-def play(context: click.Context, /, recording: Path, speed: float, no_ui: bool, as_json: bool) -> None:
+def play(
+    context: click.Context, /, recording: Path, speed: float, idle_limit: float, no_ui: bool, as_json: bool
+) -> None:
     """Play a recorded session."""
     from core import headless
     from core.player import Player
 
     if not speed > 0:
         raise click.BadParameter("must be above 0", param_hint="--speed")
+    if not idle_limit >= 0:
+        raise click.BadParameter("must be 0 or above", param_hint="--idle-limit")
+    idle_s = idle_limit or math.inf
     if not (no_ui or as_json) and math.isfinite(speed) and has_terminal():
         from tui.window import play_control_room
 
-        context.exit(play_control_room(recording, speed=speed))
-    player = Player(recording, speed=speed, idle_s=10.0 if math.isfinite(speed) else 0.0)
+        context.exit(play_control_room(recording, speed=speed, idle_s=idle_s))
+    player = Player(recording, speed=speed, idle_s=idle_s if math.isfinite(speed) else 0.0)
     updates = player.updates()
     shown = headless.show_json(updates, say_json, version=__version__) if as_json else headless.show(updates, say)
     state = asyncio.run(_finished(shown))

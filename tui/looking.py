@@ -13,6 +13,7 @@ from core.player import Player
 from core.state import State
 from tui.messages import WaveChosen
 from tui.moment import Moment, Tape
+from tui.playing import origin
 
 READS_S = 30.0  # after a key somebody is still reading
 
@@ -94,6 +95,8 @@ def tape(player: Player) -> Tape:
         speed=player.speed,
         idle_s=player.idle_s,
         share=player.share,
+        played_s=player.share * player.whole_s / player.speed,
         damaged=player.damaged,
         note=player.note,
+        origin=origin(player.recording.header),
     )

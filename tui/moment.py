@@ -5,6 +5,7 @@ Frozen: a pane is a function of a moment and its size. Knows neither widgets nor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -30,8 +31,10 @@ class Tape(msgspec.Struct, frozen=True, kw_only=True):
     speed: float
     idle_s: float
     share: float = 0.0  # of the playing time, which is without long pauses
+    played_s: float = math.inf  # of the playing time, as long as it takes at this speed
     damaged: int = 0  # lines that could not be read
-    note: str = ""
+    note: str = ""  # what is amiss with the recording
+    origin: str = ""  # what recorded it, and the command that made the session
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +52,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     marked: frozenset[ExperimentId] = frozenset()  # several, for veto and promote
     news: Sequence[Fact] = ()  # latest last: facts worth a line; said with the moment's state, states are not kept
     tape: Tape | None = None  # in playback
+    screen: str = ""  # the one that shows it, by the id of the action that opens it
     watchers: Sequence[Watcher] = ()  # who looks at the session now, this window among them
 
     @property

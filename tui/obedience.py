@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tui.actions import BY_ID, why_not
+from tui.here import is_here
 from tui.messages import Selected, WaveChosen
 from tui.moment import Moment
 from tui.preferences import remember_theme
 from tui.safe import line
 from tui.screens.experiments import ExperimentsScreen
+from tui.screens.room import Room
 from tui.spoken import Heard, hear
 
 if TYPE_CHECKING:
@@ -51,7 +53,11 @@ async def _do(room: ControlRoom, heard: Heard) -> None:
         room.seek(heard.text)
     else:
         _look(room, heard)
-        await room.action_do(action.id)
+        is_named = heard.experiment or heard.wave or heard.text
+        if is_named and is_here(action.id, room.moment.screen) and isinstance(room.screen, Room):
+            room.screen.act(action.id)
+        else:
+            await room.action_do(action.id)
         if heard.text and isinstance(room.screen, ExperimentsScreen):
             room.call_after_refresh(_narrow, room.screen, heard.text)
 
@@ -61,7 +67,11 @@ def _narrow(screen: ExperimentsScreen, text: str) -> None:
 
 
 def _about(moment: Moment, heard: Heard) -> Moment:
-    """The moment as if the cursor were on what was named: the window itself stays where it looks."""
+    """The moment as if the cursor were on what was named: the window itself stays where it looks.
+
+    On no screen: what is typed goes where it means something.
+    """
+    moment = msgspec.structs.replace(moment, screen="")
     if heard.experiment is None:
         return moment
     return msgspec.structs.replace(moment, selected=heard.experiment, marked=frozenset())

@@ -42,6 +42,11 @@ class Pane(Widget):
         """The title on its border, safe; "" leaves it as it is."""
         return ""
 
+    def copied(self) -> str:
+        """What is on it, as plain text."""
+        said = [paint.plain(each).rstrip() for each in self._lines]
+        return "\n".join([self.heading(self.moment), *said]).strip("\n")
+
     # --- showing ---
 
     @property

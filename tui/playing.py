@@ -11,6 +11,7 @@ from core import settings
 from core.errors import SettingsError
 from core.ids import ExperimentId, WaveId
 from core.player import Player
+from core.recording import Header
 from core.state import State
 from core.tape import Step
 from tui.safe import line
@@ -63,6 +64,12 @@ def seek(player: Player, text: str) -> str:
     except SettingsError:
         return f'{line(text, 40)} is no place: write "50%", "1h30m", "e42" or "w3".'
     return ""
+
+
+def origin(header: Header) -> str:
+    """ "recorded by autoresearch-tui 0.1.0: autoresearch-tui demo"; "" for what does not say."""
+    by = f"recorded by autoresearch-tui {header.version}" if header.version else ""
+    return line(": ".join(part for part in (by, header.command) if part), 400)
 
 
 def _proposed_at(state: State, name: str) -> float | None:

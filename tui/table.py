@@ -21,6 +21,7 @@ from tui import paint
 from tui.looks import Looks
 from tui.moment import Moment
 from tui.paint import Line
+from tui.terminal import COPY_LIMIT
 
 KEPT_STRIPS = 1000
 
@@ -106,6 +107,16 @@ class Table(ScrollView, can_focus=True):
     @property
     def key(self) -> Hashable | None:
         return self._keys[self.cursor] if self.cursor < len(self._keys) else None
+
+    def copied(self, keys: Sequence[Hashable] | None = None) -> str:
+        """All rows, or those of some keys, as plain text under their heading: as much as a clipboard takes."""
+        width, size = self.columns, 0
+        said = [] if self._heading is None else [paint.plain(self._heading).rstrip()]
+        for key in self._keys if keys is None else keys:
+            said.append(paint.plain(self.row(key, self.moment, width)).rstrip())
+            if (size := size + len(said[-1])) > COPY_LIMIT:
+                break
+        return "\n".join(said)
 
     @property
     def columns(self) -> int:
@@ -233,7 +244,9 @@ class Table(ScrollView, can_focus=True):
         self.move_to(0 if which < 0 else len(self._keys) - 1)
 
     def action_open(self) -> None:
-        if self.key is not None:
+        if self.key is None:
+            self.notify("No row is here to open.", timeout=2, markup=False)
+        else:
             self.post_message(self.Opened(self, self.key))
 
     def on_focus(self) -> None:

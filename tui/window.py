@@ -30,8 +30,6 @@ from tui.preferences import Preferences, preferences
 from tui.safe import line
 from tui.shell import session_file
 
-IDLE_S = 10.0  # pauses of a recording are cut to this, in recorded seconds
-
 
 class LiveRoom(ControlRoom):
     """Knows how to start the engine of its workspace, and whether the session's file is still there."""
@@ -155,7 +153,8 @@ def _is_writable(workspace: Path) -> bool:
     return not folder.exists() or os.access(folder, os.W_OK)
 
 
-def play_control_room(recording: Path, *, speed: float, idle_s: float = IDLE_S) -> int:
+def play_control_room(recording: Path, *, speed: float, idle_s: float) -> int:
+    """`idle_s`: pauses are cut to this, in recorded seconds."""
     chosen = preferences(os.environ)
     player = Player(recording, speed=speed, idle_s=idle_s, stays=True)
     return _run(
@@ -164,13 +163,12 @@ def play_control_room(recording: Path, *, speed: float, idle_s: float = IDLE_S) 
 
 
 def _preferred(chosen: Preferences) -> dict[str, Any]:
-    if chosen.reduced_motion:
-        os.environ["TEXTUAL_ANIMATIONS"] = "none"
     return {
         "looks": chosen.looks,
         "theme": chosen.theme,
         "keys": chosen.keys,
         "vim": chosen.vim,
+        "reduced_motion": chosen.reduced_motion,
         "complaints": chosen.complaints,
     }
 

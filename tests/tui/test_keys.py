@@ -30,6 +30,7 @@ from themes.loader import built_in
 from tui.actions import ACTIONS, BY_ID, Action, is_there, why_not
 from tui.app import ControlRoom
 from tui.looks import Looks
+from tui.messages import WaveChosen
 from tui.palette import Palette
 from tui.screens import ROOMS
 from tui.screens.ask import Confirm, Prompt
@@ -111,8 +112,11 @@ def window(state: str) -> Window:
 NOTHING = "No experiment is selected."
 NO_ENGINE = "no engine"
 _ALL_GPUS = {"more_gpus": "has no limit"}
-_RUNNING = {"undo": "nothing", "approve": "No wave waits", "start_engine": "running", **_ALL_GPUS}
+_HERE = {"dashboard": "This is the dashboard already."}
+_ONE_WAVE = {**_HERE, "wave_back": "w1 is the first wave.", "wave_on": "w1 is the latest wave."}
+_RUNNING = {**_ONE_WAVE, "undo": "nothing", "approve": "No wave waits", "start_engine": "running", **_ALL_GPUS}
 _BARE = {
+    **_HERE,
     **dict.fromkeys(("veto", "promote", "rerun", "stop_run", "open", "diff", "log"), NOTHING),
     **dict.fromkeys(("effects", "wave_back", "wave_on"), "There is no wave yet."),
     **dict.fromkeys(("more_gpus", "fewer_gpus"), "No GPU is selected"),
@@ -124,18 +128,20 @@ DIMMED: dict[str, dict[str, str]] = {  # in which state which action says what, 
     "live": _RUNNING,
     "paused": _RUNNING,
     "gated": {
+        **_HERE,
+        "wave_on": "w2 is the latest wave.",
         "start_engine": "running",
         "stop_run": "e9 is not running",
         "log": "e9 has not run yet",
         "rerun": "e9",
         **_ALL_GPUS,
     },
-    "down": {"undo": "nothing", "approve": "No wave waits", "stop_engine": NO_ENGINE, **_ALL_GPUS},
-    "finished": {"undo": "nothing", "approve": "No wave waits", "stop_engine": NO_ENGINE, **_ALL_GPUS},
-    "read-only": {},
+    "down": {**_ONE_WAVE, "undo": "nothing", "approve": "No wave waits", "stop_engine": NO_ENGINE, **_ALL_GPUS},
+    "finished": {**_ONE_WAVE, "undo": "nothing", "approve": "No wave waits", "stop_engine": NO_ENGINE, **_ALL_GPUS},
+    "read-only": _ONE_WAVE,
     "empty": {**_BARE, "start_engine": "running", "stop_engine": NO_ENGINE},
     "loading": {**_BARE, "start_engine": "running", "stop_engine": NO_ENGINE},
-    "playback": dict.fromkeys(RESEARCH - {"pause", "start_engine"}, "This is a recording"),
+    "playback": {**_ONE_WAVE, **dict.fromkeys(RESEARCH - {"pause", "start_engine"}, "This is a recording")},
 }
 
 CHANGING = [action for action in ACTIONS if action.commands or any(action.id in said for said in DIMMED.values())]
@@ -244,6 +250,7 @@ async def settle(pilot: Pilot[Any], app: Any) -> None:
     if app.screen.maximized:
         app.screen.minimize()
     app.screen.query_one("#wave").focus()
+    app.on_wave_chosen(WaveChosen(None))
     app.told.clear()
     app.left.clear()
     app.engines = 0

@@ -8,7 +8,8 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from tui.messages import Marked
+from tui import here
+from tui.messages import Marked, Opened
 from tui.screens.diff import copy_patch
 from tui.screens.room import Room
 from tui.versions import pair
@@ -39,10 +40,14 @@ class Dashboard(Room):
 
     def act(self, action: str) -> bool:
         match action:
-            case "pane_1" | "pane_2" | "pane_3" | "pane_4" | "pane_5":
-                self._turn_to(PANES[int(action[-1]) - 1])
+            case _ if action in here.PANES:
+                self._turn_to(PANES[here.PANES.index(action)])
             case "next_pane":
                 self.focus_next("#fleet, #wave, #chart, #detail, #ticker")
+            case "open" if isinstance(self.focused, DetailPane) and (shown := self.control.moment.selected):
+                self.post_message(Opened(shown))
+            case "copy" if isinstance(self.focused, DetailPane) and self.focused.tab != "diff":
+                return super().act(action)
             case "axis":
                 self.query_one(ChartPane).toggle_axis()
             case "copy":
@@ -54,9 +59,16 @@ class Dashboard(Room):
                 self.minimize()
             case "back" if self.control.moment.marked:
                 self.control.on_marked(Marked(frozenset()))
+            case "back":
+                self.notify("Nothing is open above the dashboard.", timeout=2, markup=False)
             case _:
-                return False
+                return super().act(action)
         return True
+
+    def copied(self) -> tuple[str, str]:
+        """The open tab of the detail; its change is copied as a patch."""
+        pane = self.query_one(DetailPane)
+        return f"{pane.tab} of {self.control.moment.selected}", pane.copied()
 
     def _turn_to(self, name: str) -> None:
         """On a small screen chart and detail share a place: the one asked for comes to the front."""

@@ -157,7 +157,7 @@ class DiffScreen(Room):
             case "copy":
                 copy_patch(self.app, self.found)
             case _:
-                return False
+                return super().act(action)
         return True
 
     def _turn(self, by: int) -> None:
@@ -167,6 +167,9 @@ class DiffScreen(Room):
         at = order.index(name) + by if name in order else 0
         if 0 <= at < len(order):
             self.post_message(Selected(order[at]))
+        else:
+            which = "last" if by > 0 else "first"
+            self.notify(f"This is the {which} experiment of the list.", timeout=2, markup=False)
 
     def _order(self) -> Sequence[ExperimentId]:
         for screen in reversed(self.app.screen_stack):

@@ -163,8 +163,13 @@ class ExperimentsScreen(Room):
             case "open":
                 self.table.action_open()
             case _:
-                return False
+                return super().act(action)
         return True
+
+    def copied(self) -> tuple[str, str]:
+        """The marked ones, or all that are shown."""
+        names = [name for name in self.table.ids if name in self.control.moment.marked] or list(self.table.ids)
+        return numbers.count(len(names), "experiment"), self.table.copied(names) if names else ""
 
     def _clear(self) -> bool:
         """The filter first, then the marks; False when there is neither, and the screen may go."""

@@ -206,6 +206,8 @@ class FirstRunApp(App[Choice]):
 
     def __init__(self, known: Survey, flags: dict[str, Any], chosen: Preferences, **app: Any) -> None:
         super().__init__(**app)
+        if chosen.reduced_motion:
+            self.animation_level = "none"
         self._known, self._flags, self._all = known, flags, chosen.looks
         for each in chosen.looks.values():
             self.register_theme(textual_theme(each.theme))

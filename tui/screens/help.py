@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from textual.app import ComposeResult
 
 from tui.actions import ACTIONS, is_there, why_not
@@ -20,6 +21,7 @@ class Manual(Reader):
 
     def text(self, moment: Moment, width: int) -> list[Line]:
         keys: dict[str, str] = self.app.keys  # type: ignore[attr-defined]
+        moment = msgspec.structs.replace(moment, screen="")  # it tells of all screens, not of this one
         reasons = "\n".join(f"{is_there(action, moment)}{why_not(action, moment)}" for action in ACTIONS)
         return self._kept.get((reasons, width), lambda: manual(moment, keys, width, self.looks.glyphs))
 
@@ -38,4 +40,4 @@ class HelpScreen(Room):
         if action == "help":  # the key that opened it closes it
             self.control.pop_screen()
             return True
-        return False
+        return super().act(action)

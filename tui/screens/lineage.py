@@ -230,6 +230,8 @@ class LineageTable(Table):
             self._turn(twig.name, is_open=twig.name not in self._opened)
         elif isinstance(twig, Twig):
             self.post_message(Opened(twig.name))
+        else:
+            super().action_open()
 
     def action_fold(self, is_open: bool) -> None:
         if isinstance(self.key, Twig):
@@ -281,13 +283,10 @@ class LineageScreen(Room):
     def act(self, action: str) -> bool:
         if not self.query(LineageTable):  # typed ahead, before the screen is composed
             return False
-        if action == "open":
-            self.table.action_open()
-            return True
         if action == "copy":
             self._copy()
             return True
-        return False
+        return super().act(action)
 
     def _copy(self) -> None:
         experiment = self.control.moment.experiment

@@ -46,15 +46,26 @@ class LogReader(Reader):
         self.set_interval(READ_EVERY_S, self._read_again, name="log")
 
     def open(self, run: RunId | None) -> None:
-        self.run = run
+        if run != self.run:
+            self.run, self._read = run, None
         self._read_again()
+        self.show(self.moment)
+
+    def copied(self) -> str:
+        """The log itself, its lines unbroken; of a long one its end, where errors are."""
+        run = self.moment.state.runs.get(self.run) if self.run else None
+        return logtail.copied(self._text(run)) or super().copied()
+
+    def _text(self, run: Run | None) -> str:
+        """As read from the file, else as recorded."""
+        return self._read or (run.result.tail if run is not None and run.result is not None else "")
 
     def text(self, moment: Moment, width: int) -> list[Line]:
         run = moment.state.runs.get(self.run) if self.run else None
         if run is None:
             return [line(("No run is selected.", "muted"))]
         self.border_title = heading(moment, run, self.wanted, following=self._is_at_end()).replace("[", "\\[")
-        text = self._read or (run.result.tail if run.result is not None else "")
+        text = self._text(run)
         if not text:
             said = logtail.without_log(moment.state, run)
             return self._kept.get((said, width), lambda: [line((said, "muted"))])
@@ -111,7 +122,14 @@ class LogScreen(Room):
         if action == "filter":
             self.run_worker(self._ask(), name="search")
             return True
-        return False
+        if action == "log":  # of an experiment that was named
+            self.query_one(LogReader).open(self.control.moment.run)
+            return True
+        return super().act(action)
+
+    def copied(self) -> tuple[str, str]:
+        reader = self.query_one(LogReader)
+        return f"the log of {reader.run}", reader.copied()
 
     async def _ask(self) -> None:
         reader = self.query_one(LogReader)

@@ -138,6 +138,8 @@ class ChartPane(Pane):
     def action_open(self) -> None:
         if self.moment.selected is not None:
             self.post_message(Opened(self.moment.selected))
+        else:
+            self.notify("No experiment is selected.", timeout=2, markup=False)
 
     def _go_to(self, mark: Mark) -> None:
         self.port = viewport.revealed(self.port, self._whole(), frame.position(mark, self.port))

@@ -16,10 +16,10 @@ from textual.binding import Binding, BindingType
 from core import views
 from core.errors import PatchError
 from core.ids import ExperimentId, RunId
-from core.state import Experiment, State
+from core.state import Experiment, Run, State
 from tui.glyphs import Glyphs
 from tui.moment import Moment
-from tui.paint import Line, Span, line, width
+from tui.paint import Line, Span, line, plain, width
 from tui.pane import Pane
 from tui.remembered import Remembered
 from tui.safe import line as safe
@@ -158,14 +158,17 @@ class DetailPane(Pane):
         run = moment.state.runs.get(moment.run) if moment.run else None
         if run is None:
             return calm(f"{experiment.id} has not run yet.", width)
-        read = self._log[1] if self._log is not None and self._log[0] == run.id else ""
-        recorded = run.result.tail if run.result is not None else ""
-        text = read or recorded
+        text = self._log_of(run)
         if not text:
             return calm(logtail.without_log(moment.state, run), width)
         return self._kept.get(("log", run.id, text, width), lambda: logtail.log_lines(text, width))
 
     # --- the log of a run on this machine ---
+
+    def _log_of(self, run: Run) -> str:
+        """As read from its file, else as recorded."""
+        read = self._log[1] if self._log is not None and self._log[0] == run.id else ""
+        return read or (run.result.tail if run.result is not None else "")
 
     def _read_again(self) -> None:
         if self.tab == "log" and self.display and self.moment.run in self.moment.state.active:
@@ -186,6 +189,12 @@ class DetailPane(Pane):
     def _file(self) -> Path | None:
         found: Path | None = self.app.file  # type: ignore[attr-defined]
         return found
+
+    def copied(self) -> str:
+        """The open tab, all of it; a log as it is."""
+        run = self.moment.state.runs.get(self.moment.run) if self.moment.run else None
+        log = logtail.copied(self._log_of(run)) if self.tab == "log" and run is not None else ""
+        return log or "\n".join(plain(each).rstrip() for each in self._all)
 
     # --- moving ---
 

@@ -167,3 +167,5 @@ class DiffView(Table):
         if comparison is not None and self._rows and self._rows[self.cursor].hidden:
             self._opened |= {fold_of(comparison, self._rows[self.cursor])}
             self._lay_out()
+        else:
+            self.notify("Nothing is folded on this line.", timeout=2, markup=False)

@@ -37,6 +37,8 @@ class FleetPane(Pane):
         Binding("right", "walk(1, 0)", "Right", show=False),
         Binding("up", "walk(0, -1)", "Up", show=False),
         Binding("down,j", "walk(0, 1)", "Down", show=False),
+        Binding("home,g", "edge(-1)", "First", show=False),
+        Binding("end,G", "edge(1)", "Last", show=False),
         Binding("enter", "open", "Open", show=False),
     ]
 
@@ -84,6 +86,13 @@ class FleetPane(Pane):
         block = next((each for each in self._layout().blocks if self._gpu in each.gpus), None)
         if block is not None and block.experiment is not None:
             self.post_message(Opened(block.experiment))
+        else:
+            said = "No run of ours is on this GPU." if block is not None else "Go to a GPU first: arrows, or a click."
+            self.notify(said, timeout=2, markup=False)
+
+    def action_edge(self, which: int) -> None:
+        if blocks := list(self._layout().blocks):
+            self._put(blocks[0 if which < 0 else -1])
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)

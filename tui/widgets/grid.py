@@ -107,6 +107,8 @@ class WavePane(Pane):
     def action_open(self) -> None:
         if self.moment.selected is not None:
             self.post_message(Opened(self.moment.selected))
+        else:
+            self.notify("No experiment is selected.", timeout=2, markup=False)
 
     def on_mouse_scroll_down(self) -> None:
         self.action_walk(0, 1)

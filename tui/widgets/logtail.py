@@ -15,6 +15,7 @@ from core.state import Run, State
 from tui.paint import Line, line
 from tui.safe import fit, wrap
 from tui.safe import line as safe
+from tui.terminal import COPY_LIMIT
 
 LAST = 64 << 10  # bytes
 PAGES = 8 << 20  # bytes of a log that is looked at full screen
@@ -61,6 +62,16 @@ def log_lines(text: str, width: int, *, wrapped: bool = False) -> list[Line]:
         parts = wrap(row, width) or [""] if wrapped else [fit(row, width).rstrip()]
         found += [line((part, role)) for part in parts]
     return found
+
+
+def copied(text: str, most: int = COPY_LIMIT) -> str:
+    """The log as plain text, safe line by line: its last lines where it is more than a clipboard takes."""
+    kept: list[str] = []
+    for row in reversed(rows_of(text)):
+        kept.append(safe(row, COPY_LIMIT))
+        if (most := most - len(kept[-1].encode()) - 1) < 0:
+            return "\n".join(reversed(kept[:-1]))
+    return "\n".join(reversed(kept))
 
 
 def role_of(row: str) -> str:

@@ -96,6 +96,10 @@ class Reader(ScrollView, can_focus=True):
         super().notify_style_update()
         self._strips.clear()
 
+    def copied(self) -> str:
+        """All of it, as plain text."""
+        return "\n".join(paint.plain(each).rstrip() for each in self._lines)
+
     def on_resize(self) -> None:
         self._strips.clear()
         self.show(self.moment)
@@ -107,7 +111,7 @@ class Reader(ScrollView, can_focus=True):
         self.scroll_relative(y=pages * max(1, self.size.height - 1), animate=False, immediate=True)
 
     def action_edge(self, end: int) -> None:
-        if end:
+        if end > 0:
             self.scroll_end(animate=False, immediate=True)
         else:
             self.scroll_home(animate=False, immediate=True)

@@ -96,6 +96,9 @@ class TickerPane(Pane):
     def action_open(self) -> None:
         if self._cursor is not None and self._cursor.experiment is not None:
             self.post_message(Opened(self._cursor.experiment))
+        else:
+            said = "This line is about no experiment." if self._cursor is not None else "Go up to a line first."
+            self.notify(said, timeout=2, markup=False)
 
     def on_mouse_scroll_up(self) -> None:
         self.action_walk(-1)

@@ -1,6 +1,7 @@
 """The transport bar of playback: where the tape is, how fast it plays, what comes when; a click goes there.
 
-Marks say where waves begin and where changes were kept. In one line, or in two where there is room.
+Marks say where waves begin and where changes were kept. At the beginning of the tape lines below tell what is played,
+at its end what came of it; in between there is one where there is room.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from textual import events
+from textual.geometry import Size
 
 from core import views
 from core.player import Player
@@ -20,9 +22,12 @@ from tui.paint import Line, line, width
 from tui.pane import Pane
 from tui.remembered import Remembered
 from tui.safe import line as safe
+from tui.safe import wrap
 from tui.widgets.pieces import cut
 
 SHORTEST_BAR = 10  # cells
+FIRST_S = 12.0  # seconds of playing in which it is told what is played
+MOST = 4  # lines below the bar
 
 
 class Marks(NamedTuple):
@@ -39,10 +44,24 @@ _marked: Remembered[tuple[Sequence[float], Sequence[float]]] = Remembered()
 class Transport(Pane):
     SCOPED_CSS = False  # its height depends on the screen
     DEFAULT_CSS = """
-    Transport { dock: bottom; height: 1; margin-bottom: 1; }
-    Room.-wide Transport { height: 2; }
+    Transport { dock: bottom; height: auto; margin-bottom: 1; }
+    Room.-wide Transport { min-height: 2; }
     """
     FOCUSABLE = False
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._wanted = 0  # lines
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return wanted(self.moment, width, self.looks.glyphs)
+
+    def show(self, moment: Moment) -> None:
+        super().show(moment)
+        needed = wanted(moment, self.size.width, self.looks.glyphs)
+        if needed != self._wanted:
+            self._wanted = needed
+            self.refresh(layout=True)
 
     def lines(self, moment: Moment, width: int, height: int) -> list[Line]:
         tape = moment.tape
@@ -70,7 +89,14 @@ def transport(moment: Moment, tape: Tape, found: Marks, cells: int, height: int,
     left, right = _left(tape, glyphs), _right(moment, tape, cells)
     _, room = bar_at(moment, tape, cells)
     first = (*left, *_bar(found, room, glyphs), *right)
-    return [cut(first, cells), cut(_second(moment, tape, glyphs), cells)][:height]
+    return [cut(first, cells), *_below(moment, tape, cells, glyphs)][:height]
+
+
+def wanted(moment: Moment, cells: int, glyphs: Glyphs) -> int:
+    """Lines that it needs: those below the bar only where there is something to tell."""
+    tape = moment.tape
+    is_telling = tape is not None and cells > 0 and (is_over(tape) or tape.played_s < FIRST_S)
+    return 1 + len(_below(moment, tape, cells, glyphs)) if tape is not None and is_telling else 1
 
 
 def bar_at(moment: Moment, tape: Tape, cells: int) -> tuple[int, int]:
@@ -137,13 +163,25 @@ def _merged(glyphs: list[str], roles: list[str]) -> Line:
     return tuple(made)
 
 
-def _second(moment: Moment, tape: Tape, glyphs: Glyphs) -> Line:
-    """At the end what came of it all; before, what the recording is and what the marks mean."""
+def _below(moment: Moment, tape: Tape, cells: int, glyphs: Glyphs) -> list[Line]:
+    """At the end what came of it all; before, what the marks mean, what is amiss, and where the recording is from."""
     if is_over(tape):
-        return line((f" end: {summary(moment)}", ""))
-    note = ((f"  {safe(tape.note)}", "warning"),) if tape.note else ()
-    legend = f" {glyphs.vertical} wave  {glyphs.best} kept  pauses over {numbers.duration(tape.idle_s)} are cut"
-    return line((legend, "muted"), *note)
+        return _packed([(f"end: {summary(moment)}", "")], cells)
+    idle = f"{tape.idle_s:g}s" if tape.idle_s < 60 else numbers.duration(min(tape.idle_s, 1e9))
+    pauses = f"pauses over {idle} are cut" if math.isfinite(tape.idle_s) else "pauses are kept"
+    legend = f"{glyphs.vertical} wave  {glyphs.best} kept  {pauses}"
+    return _packed([(legend, "muted"), (safe(tape.note), "warning"), (tape.origin, "muted")], cells)
+
+
+def _packed(texts: Sequence[tuple[str, str]], cells: int) -> list[Line]:
+    """Beside each other where they fit, else below; a long one is wrapped."""
+    made: list[Line] = []
+    for text, role in texts:
+        if text and made and width(made[-1]) + 2 + width([(text, role)]) <= cells:
+            made[-1] = (*made[-1], ("  ", ""), (text, role))
+        elif text:
+            made += [line((" ", ""), (part, role)) for part in wrap(text, max(1, cells - 2))]
+    return [cut(each, cells) for each in made[:MOST]]
 
 
 def summary(moment: Moment) -> str:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import math
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from moments import HOSTILE, assert_fits, moment, texts
-from tapes import simulated
+from tapes import crossed, simulated
+from textual.pilot import Pilot
 
 from core.fold import fold
+from core.player import Player
+from core.recording import dump, header
 from core.state import State
+from themes.loader import built_in
+from tui import commands, window
+from tui.app import ControlRoom
 from tui.glyphs import ASCII, UNICODE
+from tui.looks import Looks
 from tui.moment import Tape
 from tui.paint import plain
-from tui.widgets.transport import Marks, bar_at, transport
+from tui.widgets.transport import Marks, Transport, bar_at, transport
 
 FACTS = simulated(1.0)
 STATE = fold(State(), FACTS)
@@ -91,3 +102,94 @@ def test_the_bar_is_where_clicks_expect_it() -> None:
     line = plain(transport(moment(STATE, tape=tape()), tape(), Marks(0.0), 80, 1, UNICODE)[0])
     assert line[begin] == "●"
     assert set(line[begin + 1 : begin + cells]) == {"─"}
+
+
+# --- on real screens --------------------------------------------------------------------------------------------------
+
+
+def recording(folder: Path, **head: Any) -> Path:
+    file, facts = folder / "tape.jsonl", crossed()
+    told = {**json.loads(header(fold(State(), facts), "0.1.0", command="autoresearch-tui demo")), **head}
+    file.write_bytes(b"".join(dump(json.dumps(told).encode(), facts)))
+    return file
+
+
+def room(player: Player) -> ControlRoom:
+    return ControlRoom(player, {name: Looks(theme) for name, theme in built_in().items()}, workspace="tape.jsonl")
+
+
+async def bar(pilot: Pilot[Any], share: float) -> str:
+    """All that the bar says with the tape at a share of it."""
+    app: Any = pilot.app
+    while not app.feed.is_loaded:
+        await pilot.pause(0.01)
+    app.feed.pause()
+    app.feed.seek(round(share * app.feed.length))
+    while app.feed.state.seq != round(share * app.feed.length):
+        await pilot.pause(0.01)
+    app.show_now()
+    await pilot.pause()
+    app.show_now()
+    await pilot.pause()
+    shown = app.screen.query_one(Transport)
+    assert shown.region.bottom == app.size.height - 1
+    return " ".join(" ".join(texts(shown._lines[: shown.size.height])).split())
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_the_beginning_says_what_is_played_and_the_end_what_came_of_it(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    player = Player(recording(tmp_path, autoresearch=99, version="9.9"), idle_s=10.0, stays=True)
+    app = room(player)
+    async with app.run_test(size=size) as pilot:
+        begin = await bar(pilot, 0.0)
+        assert "pauses over 10s are cut" in begin
+        assert "Recorded by a newer autoresearch-tui (9.9): what this one does not know is left out." in begin
+        assert "recorded by autoresearch-tui 9.9: autoresearch-tui demo" in begin
+        middle = await bar(pilot, 0.5)
+        assert size[0] >= 160 or "pauses" not in middle
+        end = await bar(pilot, 1.0)
+        assert "end: 8 experiments, 0 kept, 1 wave, best val_bpb 1.0031 (e0)" in end
+
+
+async def test_while_it_plays_the_panes_have_the_room(tmp_path: Path) -> None:
+    app = room(Player(recording(tmp_path), stays=True))
+    async with app.run_test(size=(80, 24)) as pilot:
+        heights = []
+        for share in (0.0, 0.5, 1.0):
+            await bar(pilot, share)
+            heights.append(app.screen.query_one(Transport).size.height)
+        assert heights[0] > heights[1] == 1 < heights[2]
+
+
+async def test_where_pauses_are_kept_the_bar_says_so(tmp_path: Path) -> None:
+    app = room(Player(recording(tmp_path), idle_s=math.inf, stays=True))
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "pauses are kept" in await bar(pilot, 0.0)
+        assert app.moment.tape is not None
+        assert app.moment.tape.idle_s == math.inf
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [((), 10.0), (("--idle-limit", "2.5"), 2.5), (("--idle-limit", "0"), math.inf)]
+)
+def test_a_flag_says_where_pauses_are_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], expected: float
+) -> None:
+    played: list[float] = []
+
+    def plays(_: Path, *, speed: float, idle_s: float) -> int:
+        played.append(idle_s)
+        return 0
+
+    monkeypatch.setattr(commands, "has_terminal", lambda: True)
+    monkeypatch.setattr(window, "play_control_room", plays)
+    assert CliRunner().invoke(commands.play, [str(recording(tmp_path)), *flags]).exit_code == 0
+    assert played == [expected]
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "soon"])
+def test_a_limit_that_is_none_is_refused(tmp_path: Path, value: str) -> None:
+    done = CliRunner().invoke(commands.play, [str(recording(tmp_path)), "--no-ui", "--idle-limit", value])
+    assert done.exit_code == 2
