@@ -1,7 +1,8 @@
 """The connection to one API server: requests answered with bytes, and streams of bytes.
 
-Signs in again when the server no longer takes what it signed in with, says of each failure in a sentence what it was
-and whether waiting may mend it, and repeats nothing by itself. Knows no Jobs and no pods.
+Signs in again when one side no longer takes what the other shows: a token, a certificate, or one signed by a new
+authority. Says of each failure in a sentence what it was and whether waiting may mend it, and repeats nothing else by
+itself. Knows no Jobs and no pods.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from kubernetes.aio import client
 
 from core.clock import Clock
 from core.errors import NothingRuns
-from k8s.credentials import Access, BadAccess, access
+from k8s.credentials import SERVICE_ACCOUNT, Access, BadAccess, access
 from k8s.shapes import decode_failure
 
 REQUEST_S = 30.0
 CONNECT_S = 5.0
-RETRY_S = 10.0  # between attempts to renew a token before it has expired
+RETRY_S = 10.0  # between attempts to sign in again while that does not help
 SPARE = 32  # connections beside the logs that are followed: watches and requests
 CLOSING_S = 0.1
 NO_ANSWER = 0
@@ -57,10 +58,18 @@ class Connection:
     """Every method raises ClusterError."""
 
     def __init__(
-        self, *, clock: Clock, kubeconfig: str = "", context: str = "", namespace: str = "", followed: int = 0
+        self,
+        *,
+        clock: Clock,
+        kubeconfig: str = "",
+        context: str = "",
+        namespace: str = "",
+        followed: int = 0,
+        account: Path = SERVICE_ACCOUNT,
     ) -> None:
-        """`followed`: how many logs will be followed at once; each holds a connection."""
+        """`followed`: how many logs will be followed at once; each holds a connection. `account`: of this pod."""
         self._asked = (kubeconfig, context, namespace)
+        self._account = account
         self._clock = clock
         self._size = followed + SPARE
         self._access: Access | None = None
@@ -68,6 +77,7 @@ class Connection:
         self._signing_in = asyncio.Lock()
         self._signed_in = 0  # how often
         self._signed_with = b""
+        self._vain_until = 0.0  # signing in again did not help
 
     async def __aenter__(self) -> Self:
         await self._sign_in(self._signed_in)
@@ -132,13 +142,18 @@ class Connection:
         body: Mapping[str, Any] | None,
         limits: aiohttp.ClientTimeout,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        for _ in range(2):
+        for may_repeat in (True, False):
             if self._is_expiring():
                 await self._sign_in(self._signed_in)
             before = self._signed_in
-            answer = await self._send(method, path, query, body, limits)
             try:
-                if answer.status == 401 and await self._sign_in(before):
+                answer = await self._send(method, path, query, body, limits)
+            except ClusterError as error:
+                if may_repeat and self._may_be_certificate(error) and await self._sign_in_again(before):
+                    continue
+                raise
+            try:
+                if may_repeat and answer.status == 401 and await self._sign_in_again(before):
                     continue
                 if answer.status >= 300:
                     raise await self._refused(method, path, answer)
@@ -184,15 +199,24 @@ class Connection:
                 return ClusterError(f"{what} shows a certificate that the kubeconfig does not trust: {_short(error)}.")
             case aiohttp.ClientSSLError() | ssl.SSLError():
                 return ClusterError(f"{what} cannot be reached by TLS: {_short(error)}.")
+            case aiohttp.ClientOSError() if _is_about_tls(error):
+                return ClusterError(f"{what} broke off TLS, as it does if it refuses our certificate: {_short(error)}.")
+            case aiohttp.ClientProxyConnectionError(os_error=cause):
+                return ClusterError(f"{self._proxy} cannot be reached: {_told_by(cause)}.")
+            case aiohttp.ClientHttpProxyError(status=status, message=message):
+                return ClusterError(f"{self._proxy} does not let us through: {status} {message}".rstrip() + ".")
             case aiohttp.ClientConnectorError(os_error=cause):
-                return ClusterError(
-                    f"{what} cannot be reached: {os.strerror(cause.errno) if cause.errno else _short(cause)}."
-                )
+                return ClusterError(f"{what} cannot be reached: {_told_by(cause)}.")
             case TimeoutError():
                 return ClusterError(f"{what} does not answer; check the network and the context.")
             case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
                 return ClusterError(f"{what} broke the connection.")
         return ClusterError(f"{what} cannot be reached: {_short(error)}.")
+
+    @property
+    def _proxy(self) -> str:
+        address = str(self._access.configuration.proxy) if self._access else ""
+        return f"The proxy {address.rpartition('@')[2]} of context {self.context!r}, on the way to {self.host},"
 
     async def _refused(self, method: str, path: str, answer: aiohttp.ClientResponse) -> ClusterError:
         with self._told():
@@ -221,40 +245,71 @@ class Connection:
         found = self._access
         return found is not None and found.renew_at is not None and self._clock.now() >= found.renew_at
 
-    async def _sign_in(self, before: int) -> bool:
-        """Unless somebody else did since `before`. False if it just did, so that it would not help."""
+    async def _sign_in_again(self, before: int) -> bool:
+        """Whether it is worth to ask once more: what it signs in with was refused, or the server's certificate."""
         async with self._signing_in:
-            if self._signed_in != before:
-                return True
-            was = self._access
-            try:
-                found = await access(*self._asked)
-                mark = await asyncio.to_thread(_mark, found)
-                if was is not None and mark == self._signed_with:
-                    self._access = found
-                    return False
-                found.configuration.connection_pool_maxsize = self._size
-                fresh = await asyncio.to_thread(client.ApiClient, found.configuration)  # reads certificates
-            except (BadAccess, OSError, ssl.SSLError, ValueError) as error:
-                if was is not None:  # a file being replaced, or a command that fails for now: the next answer says so
-                    self._access = was._replace(renew_at=self._clock.now() + RETRY_S if was.renew_at else None)
-                    return False
-                if isinstance(error, BadAccess):
-                    raise
-                raise BadAccess(f"The certificates of the kubeconfig cannot be used: {_short(error)}.") from error
-            old, self._api, self._access, self._signed_with = self._api, fresh, found, mark
-            self._signed_in += 1
-            if old is not None:
-                await old.close()  # its streams break and are taken up again
+            if self._signed_in == before and self._clock.now() < self._vain_until:
+                return False
+            helps = await self._signed(before)
+            self._vain_until = 0.0 if helps else self._clock.now() + RETRY_S
+            return helps
+
+    def _may_be_certificate(self, error: ClusterError) -> bool:
+        """One that either side refuses. A server may break the connection before it has said that it does."""
+        broke = isinstance(error.__cause__, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+        has_own = self._access is not None and bool(self._access.configuration.cert_file)
+        return _is_about_tls(error) or (broke and has_own)
+
+    async def _sign_in(self, before: int) -> bool:
+        async with self._signing_in:
+            return await self._signed(before)
+
+    async def _signed(self, before: int) -> bool:
+        """Unless somebody else did since `before`. False if it just did, so that it would not help."""
+        if self._signed_in != before:
             return True
+        was = self._access
+        try:
+            found = await access(*self._asked, account=self._account)
+            mark = await asyncio.to_thread(_mark, found)
+            if was is not None and mark == self._signed_with:
+                self._access = found
+                return False
+            found.configuration.connection_pool_maxsize = self._size
+            fresh = await asyncio.to_thread(client.ApiClient, found.configuration)  # reads certificates
+        except (BadAccess, OSError, ssl.SSLError, ValueError) as error:
+            if was is not None:  # a file being replaced, or a command that fails for now: the next answer says so
+                self._access = was._replace(renew_at=self._clock.now() + RETRY_S if was.renew_at else None)
+                return False
+            if isinstance(error, BadAccess):
+                raise
+            raise BadAccess(f"The certificates of the kubeconfig cannot be used: {_short(error)}.") from error
+        old, self._api, self._access, self._signed_with = self._api, fresh, found, mark
+        self._signed_in += 1
+        if old is not None:
+            await old.close()  # its streams break and are taken up again
+        return True
 
 
 def _mark(found: Access) -> bytes:
-    """Changes when what it signs in with does, a certificate that was replaced in its file included."""
+    """Changes when what it signs in with or trusts does, a certificate that was replaced in its file included."""
     settings = found.configuration
     files = (settings.cert_file, settings.key_file, settings.ssl_ca_cert)
-    parts = [settings.host.encode(), *map(str.encode, settings.api_key.values())]
+    names = (settings.host, settings.proxy, settings.tls_server_name, *settings.api_key.values())
+    parts = [str(name or "").encode() for name in names]
     return hashlib.sha256(b"\0".join([*parts, *(Path(file).read_bytes() for file in files if file)])).digest()
+
+
+def _is_about_tls(error: BaseException) -> bool:
+    """A certificate that one side refuses is told by the connection's error or by what caused that."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError | aiohttp.ClientSSLError):
+        cause = cause.__cause__
+    return cause is not None
+
+
+def _told_by(cause: OSError) -> str:
+    return os.strerror(cause.errno) if cause.errno else _short(cause)
 
 
 def _short(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import yaml
 from kubernetes.aio import client, config
+from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 from kubernetes.aio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 from core.errors import NothingRuns
@@ -34,12 +35,14 @@ class BadAccess(NothingRuns):
     """The kubeconfig, or what it names, cannot be used."""
 
 
-async def access(kubeconfig: str = "", context: str = "", namespace: str = "") -> Access:
+async def access(
+    kubeconfig: str = "", context: str = "", namespace: str = "", *, account: Path = SERVICE_ACCOUNT
+) -> Access:
     """An empty `kubeconfig` means $KUBECONFIG, then ~/.kube/config, then the pod's own account. Raises BadAccess."""
     paths = kubeconfig or os.environ.get("KUBECONFIG", "") or str(Path.home() / ".kube" / "config")
     found = any(Path(path).expanduser().exists() for path in paths.split(os.pathsep) if path)
     if not found and not kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ:
-        return _own(namespace)
+        return _own(namespace, account)
     if not found:
         raise BadAccess(f"There is no kubeconfig at {paths}; set KUBECONFIG, or kubernetes.kubeconfig in the settings.")
     try:
@@ -48,11 +51,12 @@ async def access(kubeconfig: str = "", context: str = "", namespace: str = "") -
         raise BadAccess(f"The kubeconfig {paths} cannot be used: {_plain(error)}.") from error
 
 
-def _own(namespace: str) -> Access:
+def _own(namespace: str, account: Path) -> Access:
     settings = client.Configuration()
+    make: Any = InClusterConfigLoader  # it is not annotated
     try:
-        config.load_incluster_config(client_configuration=settings)
-        own = (SERVICE_ACCOUNT / "namespace").read_text().strip()
+        make(str(account / "token"), str(account / "ca.crt")).load_and_set(settings)  # reads the token every minute
+        own = (account / "namespace").read_text().strip()
     except (config.ConfigException, OSError) as error:
         raise BadAccess(
             f"The service account of this pod cannot be used: {_plain(error)}. "

@@ -15,8 +15,9 @@ from core.clock import Clock
 from core.executor import Waiting
 from k8s.client import ClusterError, Connection
 from k8s.run import Run
+from k8s.scheduling import Waits
 from k8s.shapes import Event, decode_list
-from k8s.waits import Waits, waiting
+from k8s.waits import waiting
 
 FIRST_S = 3.0  # scheduling takes a moment, and is no news
 STARTING_S = 15.0  # so does getting ready on a node

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,7 +66,7 @@ class Wire(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def serve(answer: Answer) -> AsyncIterator[Wire]:
+async def serve(answer: Answer, *, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[Wire]:
     asked: list[Asked] = []
     meetings: set[asyncio.Task[Any]] = set()
 
@@ -79,7 +80,7 @@ async def serve(answer: Answer) -> AsyncIterator[Wire]:
             await answer(request, Reply(writer))
         writer.close()
 
-    server = await asyncio.start_server(meet, "127.0.0.1", 0)
+    server = await asyncio.start_server(meet, "127.0.0.1", port, ssl=tls)
     try:
         yield Wire(server.sockets[0].getsockname()[1], asked)
     finally:
@@ -99,14 +100,14 @@ async def _read(reader: asyncio.StreamReader) -> Asked:
     return Asked(method, url.path, {name: values[0] for name, values in parse_qs(url.query).items()}, headers, body)
 
 
-def kubeconfig(folder: Path, server: str, **user: Any) -> str:
-    """A file with one context, "test"; JSON is YAML."""
+def kubeconfig(folder: Path, server: str, *, cluster: dict[str, str] | None = None, **user: Any) -> str:
+    """A file with one context, "test"; JSON is YAML. `cluster`: what it says of the server beside its address."""
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "test",
         "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u", "namespace": "lab"}}],
-        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "clusters": [{"name": "c", "cluster": {"server": server, **(cluster or {})}}],
         "users": [{"name": "u", "user": user}],
     }
     path = folder / "kubeconfig"

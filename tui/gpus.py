@@ -19,12 +19,15 @@ from tui.paint import Line, Span, line, width
 from tui.remembered import Remembered
 from tui.safe import fit, wrap
 from tui.safe import line as safe
+from tui.telling_apart import longest, told_apart
 from tui.widgets.fleet_cells import running
 from tui.widgets.grid_list import changes, common
 from tui.widgets.pieces import Piece, arranged, cut, piece
 
 BAR = 10  # cells
 WIDE = 150  # cells from which a type's line has all there is to say
+TITLE = 20  # cells that a title keeps before the column of types takes them
+LONGEST = 32  # cells of a type's name, at most
 HOUR_S = 3600.0
 _gpus: Remembered[dict[GpuId, Gpu]] = Remembered()
 _queue: Remembered[tuple[RunId, ...]] = Remembered()
@@ -49,8 +52,18 @@ def waiting(state: State) -> tuple[RunId, ...]:
 # --- a GPU ------------------------------------------------------------------------------------------------------------
 
 
-def columns(cells: int) -> dict[str, int]:
-    """Widths, by name; 0 for one that there is no room for. The title takes what is left."""
+def kinds(state: State) -> tuple[str, ...]:
+    """The types of GPUs that are there."""
+    return tuple(kind for kind, holder in state.holders.items() if holder.gpus)
+
+
+def called(state: State, kind: str, cells: int) -> str:
+    """The name of a type in at most `cells`, not the same as that of another."""
+    return told_apart(kinds(state), cells).get(kind) or safe(kind, cells)
+
+
+def columns(state: State, cells: int) -> dict[str, int]:
+    """Widths, by name; 0 for one that there is no room for. Long names of types may take of the title's."""
     narrow, wide = cells < 100, cells >= 140
     found = {
         "gpu": 22 if wide else 12,
@@ -62,12 +75,13 @@ def columns(cells: int) -> dict[str, int]:
         "share": 5,
         "since": 7,
     }
-    taken = sum(room + 1 for room in found.values() if room)
-    return {**found, "title": max(0, cells - taken)}
+    left = max(0, cells - sum(room + 1 for room in found.values() if room))
+    more = max(0, min(left - TITLE, min(longest(kinds(state)), LONGEST) - 6)) if found["type"] else 0
+    return {**found, "type": found["type"] + more, "title": left - more}
 
 
-def head(cells: int) -> Line:
-    wide = columns(cells)
+def head(state: State, cells: int) -> Line:
+    wide = columns(state, cells)
     names = {"gpu": "GPU", "type": "type", "who": "holder", "run": "run", "purpose": "for", "bar": "progress",
              "share": "", "since": "since", "title": "experiment"}  # fmt: skip
     right = ("share", "since")
@@ -80,10 +94,10 @@ def head(cells: int) -> Line:
 
 
 def row(moment: Moment, gpu: Gpu, cells: int, glyphs: Glyphs) -> Line:
-    wide, run = columns(cells), run_on(moment.state, gpu.id)
+    wide, run = columns(moment.state, cells), run_on(moment.state, gpu.id)
     start: list[Span] = [(fit(gpu.id, wide["gpu"]) + " ", "")]
     if wide["type"]:
-        start.append((fit(gpu.type, wide["type"]) + " ", "muted"))
+        start.append((fit(called(moment.state, gpu.type, wide["type"]), wide["type"]) + " ", "muted"))
     if run is None:
         return (*start, *_not_ours(gpu, cells - width(start), glyphs))
     mark, role = (glyphs.crashed, "error") if gpu.broken else (glyphs.gpu_ours, "gpu-ours")
@@ -167,9 +181,10 @@ def _type(state: State, kind: str, cells: int, glyphs: Glyphs) -> Line:
     ours, usable = min(holder.runs, holder.gpus), there - others - broken
     busy = numbers.share(ours / usable if usable else 0)
     hours = f"{state.held_s.get(kind, 0.0) / HOUR_S:,.1f} GPU-hours so far"
+    name = max(10, min(longest(kinds(state)), LONGEST, cells // 4))
     some_broken = any(each.broken for each in state.holders.values())
     pieces = [
-        piece(9, line((fit(kind, 10), "bold"))),
+        piece(9, line((fit(called(state, kind, name), name), "bold"))),
         piece(5, line((fit(_tier(state, kind), 8 if tiers(state).are_two else 17), "muted")), ()),
         _counted(9, glyphs.gpu_ours, ours, "ours", "gpu-ours"),
         _counted(8, glyphs.gpu_other, others, "others'", "gpu-other" if others else "muted"),
@@ -252,7 +267,8 @@ def _below(runs: list[Run], cells: int, room: int) -> dict[RunId, list[Line]]:
 
 def _queued(moment: Moment, run: Run, why: Span, cells: int, glyphs: Glyphs) -> Line:
     since = numbers.duration(moment.now - run.requested_at)
-    text = f"{glyphs.queued} {safe(run.id, 20)} for {safe(run.gpu_type, 20)}, {run.purpose}"
+    kind = called(moment.state, run.gpu_type, 20)
+    text = f"{glyphs.queued} {safe(run.id, 20)} for {kind}, {run.purpose}"
     room = max(0, cells - 9)
     start = fit(text, min(room, len(text)))
     behind = fit(why[0], max(0, room - len(start)))

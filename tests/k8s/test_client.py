@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from wire import Asked, Reply, kubeconfig, serve
@@ -17,7 +18,7 @@ from core.errors import NothingRuns
 from k8s.client import ClusterError, Connection
 from k8s.credentials import BadAccess
 
-GIVEN = {"token": "s3cret"}
+GIVEN: dict[str, Any] = {"token": "s3cret"}
 FORBIDDEN = 'jobs.batch is forbidden: User "ada" cannot create resource "jobs" in API group "batch"'
 
 
@@ -148,6 +149,16 @@ async def test_a_token_that_has_expired_is_replaced_and_the_request_said_again(t
             assert await connection.request("GET", "/x") == b"{}"
             assert await connection.request("GET", "/x") == b"{}"
     assert len(wire.asked) == 3
+
+
+async def test_new_tokens_that_are_all_refused_are_told(tmp_path: Path) -> None:
+    async def answer(_: Asked, reply: Reply) -> None:
+        await reply.full(401, b"{}")
+
+    async with serve(answer) as wire:
+        config = kubeconfig(tmp_path, f"http://127.0.0.1:{wire.port}", exec=plugin(tmp_path, COUNTING % ""))
+        assert "sign in again" in str(await error_of(config))
+    assert len(wire.asked) == 2
 
 
 async def test_a_token_is_renewed_before_it_expires(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from k8s.scheduling import Waits
 from k8s.shapes import (
     Condition,
     ContainerState,
@@ -19,7 +20,7 @@ from k8s.shapes import (
     Running,
     Waiting,
 )
-from k8s.waits import Waits, scheduling, waiting
+from k8s.waits import waiting
 
 THEN = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -41,107 +42,14 @@ def why(pod: Pod | None, *events: Event, job: Job | None = None) -> Waits:
     return waits
 
 
-@pytest.mark.parametrize(
-    ("message", "kind", "words"),
-    [
-        (
-            (
-                "0/1 nodes are available: 1 Insufficient nvidia.com/gpu. preemption: 0/1 nodes are available: 1 No "
-                "preemption victims found for incoming pod."
-            ),
-            "gpu",
-            "no GPU is free on the 1 node that could take it",
-        ),
-        (
-            (
-                "0/7 nodes are available: 3 Insufficient nvidia.com/gpu, 4 node(s) didn't match Pod's node "
-                "affinity/selector. preemption: 0/7 nodes are available: 3 No preemption victims found for incoming "
-                "pod, 4 Preemption is not helpful for scheduling."
-            ),
-            "gpu",
-            "no GPU is free on the 3 nodes that could take it",
-        ),
-        (
-            (
-                "0/3 nodes are available: 1 Insufficient ephemeral-storage, 1 Insufficient nvidia.com/gpu, 2 node(s) "
-                "didn't match Pod's node affinity/selector. preemption: 0/3 nodes are available: 1 No preemption "
-                "victims found for incoming pod, 2 Preemption is not helpful for scheduling."
-            ),
-            "gpu",
-            "no GPU is free on the 1 node that could take it",
-        ),
-        (
-            (
-                "0/317 nodes are available: 2 Insufficient nvidia.com/gpu, 2 node(s) were unschedulable, 313 didn't "
-                "match node affinity"
-            ),
-            "gpu",
-            "no GPU is free on the 2 nodes that could take it; 2 nodes cordoned",
-        ),
-        (
-            (
-                "0/10 nodes are available: 5 Insufficient nvidia.com/gpu, 5 node(s) had untolerated taint "
-                "{gpu-class-reservation=h100: NoSchedule}."
-            ),
-            "gpu",
-            "no GPU is free on the 5 nodes that could take it; 5 nodes reserved (gpu-class-reservation=h100)",
-        ),
-        (
-            (
-                "0/6 nodes are available: 5 node(s) had untolerated taint {team: NoSchedule}, 1 node(s) didn't match "
-                "Pod's node affinity/selector."
-            ),
-            "taint",
-            "5 nodes are reserved by the taint team: wait, or add it to kubernetes.tolerations",
-        ),
-        (
-            "0/2 nodes are available: 1 node(s) had taint {a: b}, that the pod didn't tolerate, 1 Insufficient cpu.",
-            "taint",
-            "1 node is reserved by the taint a: wait, or add it to kubernetes.tolerations",
-        ),
-        (
-            (
-                "0/16 nodes are available: 12 node(s) had taint {node.kubernetes.io/unreachable: }, that the pod "
-                "didn't tolerate, 1 node(s) had taint {node.kubernetes.io/disk-pressure: }, that the pod didn't "
-                "tolerate, 3 node(s) didn't match Pod's node affinity."
-            ),
-            "nodes",
-            "12 nodes are unreachable and 1 node is short of disk: no other has this GPU type",
-        ),
-        (
-            (
-                "0/5 nodes are available: 3 Insufficient nvidia.com/gpu, 2 node(s) had untolerated taint "
-                "{node.kubernetes.io/not-ready: }."
-            ),
-            "gpu",
-            "no GPU is free on the 3 nodes that could take it; 2 nodes not ready",
-        ),
-        (
-            (
-                "0/3 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }, "
-                "2 node(s) had untolerated taint {team: NoSchedule}."
-            ),
-            "taint",
-            "2 nodes are reserved by the taint team: wait, or add it to kubernetes.tolerations",
-        ),
-        (
-            "0/4 nodes are available: 4 node(s) didn't match Pod's node affinity/selector.",
-            "nodes",
-            "no node has this GPU type and the labels that are asked for",
-        ),
-        ("0/2 nodes are available: 2 Insufficient cpu.", "room", "too little cpu is free on 2 nodes"),
-        (
-            "0/2 nodes are available: 2 node(s) were unschedulable.",
-            "nodes",
-            "2 nodes are cordoned: no other has this GPU type",
-        ),
-        ("no nodes available to schedule pods", "room", "no nodes available to schedule pods"),
-    ],
-)
-def test_of_the_schedulers_counts_the_one_that_matters_is_told(message: str, kind: str, words: str) -> None:
-    waits = scheduling(message)
-    assert (waits.kind, waits.reason) == (kind, words)
-    assert why(pending(message)) == waits
+def test_of_the_schedulers_message_what_matters_is_told() -> None:
+    waits = why(pending("0/4 nodes are available: 4 node(s) didn't match Pod's node affinity/selector."))
+    assert waits == Waits("nodes", "no node has this GPU type and the labels that are asked for")
+
+
+def test_a_volume_claim_that_is_not_there_needs_a_person() -> None:
+    waits = why(pending('0/2 nodes are available: persistentvolumeclaim "corpus" not found.'))
+    assert waits.needs_a_person
 
 
 def test_a_node_that_the_autoscaler_adds_is_worth_waiting_for() -> None:

@@ -67,7 +67,7 @@ def test_experiments_of_one_wave_are_told_apart_by_what_differs() -> None:
 @pytest.mark.parametrize("cells", [36, 60, 76, 116, 196])
 def test_columns_line_up_with_their_heads_at_every_width(cells: int) -> None:
     at = moment(mixed())
-    head = plain(gpus.head(cells))
+    head = plain(gpus.head(at.state, cells))
     ours = plain(gpus.row(at, at.state.gpus[0], cells, UNICODE))
     assert head.index("run") == ours.index("e0-1")
     assert len(head) <= cells
@@ -134,6 +134,37 @@ def test_the_lines_of_types_stand_below_each_other(cells: int) -> None:
     assert first.index("□") == other.index("□")
     assert first.index("limit") + 3 == other.index("limit"), "no limit"
     assert len(first) <= cells
+
+
+CARDS = {
+    "MIG": ("A100-40GB-PCIe", "A100-40GB MIG 1g.5gb", "A100-40GB MIG 2g.10gb"),
+    "vGPU": ("RTX-PRO-6000-BW 24GB vGPU", "RTX-PRO-6000-BW 48GB vGPU", "RTX-PRO-6000-BW"),
+    "shared": ("A10G", "A10G shared", "H100-80GB MIG 1g.10gb shared", "H100-80GB MIG 2g.20gb shared"),
+}
+
+
+@pytest.mark.parametrize("names", CARDS.values(), ids=CARDS)
+@pytest.mark.parametrize("cells", [76, 116, 196])
+def test_types_with_long_names_are_told_apart(names: tuple[str, ...], cells: int) -> None:
+    story = Story().fleet(**dict.fromkeys(names, 2))
+    at = moment(story)
+    lines = [plain(line) for line in gpus.types(at, cells, UNICODE)]
+    assert len({line.partition("  ")[0] for line in lines}) == len(names)
+    assert len({line.index("□") for line in lines}) == 1
+    assert all(len(line) <= cells for line in lines)
+    if cells < 100:
+        return  # rows have no types there
+    start = plain(gpus.head(at.state, cells)).index("type")
+    rows = {gpu.type: plain(gpus.row(at, gpu, cells, UNICODE))[start:].partition("□")[0] for gpu in at.state.gpus}
+    assert len(set(rows.values())) == len(names)
+    assert cells == 116 or [text.strip() for text in rows.values()] == list(names)
+
+
+def test_rows_are_drawn_again_when_another_type_makes_their_columns_wider() -> None:
+    story, table = Story().fleet(H100=1), GpuTable()
+    before = table.version("H100-0", moment(story))
+    story.fleet(**{"H100": 1, "H100-80GB MIG 1g.10gb": 1})
+    assert table.version("H100-0", moment(story)) != before
 
 
 def test_why_a_run_waits_stands_below_it_where_there_is_room() -> None:

@@ -15,7 +15,6 @@ from tui.messages import GpuChosen, Opened, Selected
 from tui.moment import Moment
 from tui.paint import EMPTY, Line
 from tui.pane import Pane
-from tui.safe import line
 from tui.screens.room import Room
 from tui.table import Table
 from tui.widgets.fleet_cells import running
@@ -37,7 +36,7 @@ class Columns(Pane):
     FOCUSABLE = False
 
     def lines(self, moment: Moment, width: int, height: int) -> list[Line]:
-        return [gpus.head(width) if moment.state.gpus else EMPTY]
+        return [gpus.head(moment.state, width) if moment.state.gpus else EMPTY]
 
 
 class GpuTable(Table):
@@ -49,10 +48,11 @@ class GpuTable(Table):
     def version(self, key: Hashable, moment: Moment) -> object:
         gpu = cast("GpuId", key)
         run = gpus.run_on(moment.state, gpu)
+        kinds = gpus.kinds(moment.state)  # on their names depends how wide the columns are
         if run is None:
-            return (gpus.gpus(moment.state)[gpu],)
+            return (gpus.gpus(moment.state)[gpu], kinds)
         since = round(moment.now - (run.started_at or moment.now))
-        return (moment.state.progress.get(run.id), since, run.stopped_by, run.stopped, run.id)
+        return (moment.state.progress.get(run.id), since, run.stopped_by, run.stopped, run.id, kinds)
 
     def row(self, key: Hashable, moment: Moment, width: int) -> Line:
         return gpus.row(moment, gpus.gpus(moment.state)[cast("GpuId", key)], width - 1, self.looks.glyphs)
@@ -123,7 +123,8 @@ class FleetScreen(Room):
         found = moment.experiment
         said = f"keys act on {found.id}, {found.status}" if found is not None else ""
         if moment.gpu_type and not why_not(BY_ID["fewer_gpus"], moment):
-            said = f"+ and - the limit of {line(moment.gpu_type, 20)}{f'; other {said}' if said else ''}"
+            kind = gpus.called(moment.state, moment.gpu_type, 24)
+            said = f"+ and - the limit of {kind}{f'; other {said}' if said else ''}"
         for box in self.query("#fleet-table"):  # none before it is composed
             box.border_subtitle = said
 

@@ -164,7 +164,7 @@ def _rows(moment: Moment, plan: Layout, cells: int, glyphs: Glyphs, cursor: GpuI
             continue
         begins = index == 0 or plan.rows[index - 1].gpu_type != row.gpu_type
         ends = index + 1 == len(plan.rows) or plan.rows[index + 1].gpu_type != row.gpu_type
-        name = (fit(row.gpu_type, plan.label) if begins else " " * plan.label, "bold")
+        name = (fit(row.name, plan.label) if begins else " " * plan.label, "bold")
         spans = (name, (" ", ""), *_blocks(row.blocks, glyphs, cursor, plan.step))
         made.append(_with_counts(moment, spans, row.gpu_type, cells, glyphs) if ends else spans)
     return [cut(each, cells) for each in made]

@@ -13,8 +13,9 @@ from core.events import Gpu
 from core.ids import ExperimentId, GpuId, RunId
 from core.state import State
 from tui.remembered import Remembered
+from tui.telling_apart import longest, told_apart
 
-LABEL = 10  # cells, at most, for the name of a type
+LABEL = 10  # cells, at most, for the name of a type where that is more than a third of all
 COUNTS = 14  # cells that counts need behind the last cell of a type
 
 
@@ -32,6 +33,7 @@ class Block(NamedTuple):
 
 class Row(NamedTuple):
     gpu_type: str
+    name: str  # in the cells that there are for it
     blocks: tuple[Block, ...]
 
 
@@ -82,7 +84,7 @@ def _plan(gpus: tuple[Gpu, ...], cells: int, height: int) -> Plan:
     for gpu in gpus:
         types.setdefault(gpu.type, []).append(gpu)
     shown = dict(list(types.items())[: height - 1 if len(types) > height else height])
-    label = min(LABEL, max((len(name) for name in shown), default=0))
+    label = min(max(LABEL, cells // 3), longest(tuple(shown)))
     across = max(4, cells - label - 1)
     sizes = [len(found) for found in shown.values()]
     each = _each(sizes, across, height)
@@ -126,7 +128,10 @@ def _rows(blocks: list[tuple[Gpu, ...]], across: int, counts: int) -> list[tuple
 
 
 def _filled(state: State, plan: Plan, ours: dict[GpuId, RunId]) -> Layout:
-    rows = tuple(Row(name, tuple(_block(state, gpus, ours) for gpus in blocks)) for name, blocks in plan.rows)
+    names = told_apart(tuple(dict.fromkeys(kind for kind, _ in plan.rows)), plan.label)
+    rows = tuple(
+        Row(kind, names[kind], tuple(_block(state, gpus, ours) for gpus in blocks)) for kind, blocks in plan.rows
+    )
     return Layout(plan.label, rows, plan.left_out, plan.step)
 
 

@@ -36,6 +36,16 @@ def test_every_gpu_is_a_cell_and_the_counts_stand_behind() -> None:
     assert shown[0] == "H100 □ ■ ■ □ □ □  2 of 6  4 free"  # e6 runs on the second, e7 on the third
 
 
+@pytest.mark.parametrize("cells", [36, 50, 80, 100])
+def test_types_with_long_names_are_told_apart(cells: int) -> None:
+    names = ("A100-40GB-PCIe", "A100-40GB MIG 1g.5gb", "A100-40GB MIG 2g.10gb")
+    story = Story().fleet(**dict.fromkeys(names, 4))
+    shown = texts(fleet(moment(story.state), cells, 8, UNICODE))[:3]
+    assert len({text.partition(" □")[0] for text in shown}) == len(names)
+    assert all(text.endswith("0 of 4  4 free") for text in shown)
+    assert cells < 80 or [text.partition(" □")[0].rstrip() for text in shown] == list(names)
+
+
 def test_where_they_are_many_cells_stand_close() -> None:
     assert texts(fleet(moment(CROSSED), 26, 8, UNICODE))[0].startswith("H100 □■■□□□")
 
