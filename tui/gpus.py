@@ -283,8 +283,7 @@ def _reason(run: Run) -> tuple[str, str]:
 def happened(memory: Memory, cells: int, height: int, glyphs: Glyphs) -> list[Line]:
     """The latest last."""
     if not memory.fleet:
-        nothing = "Nothing has happened to the fleet while this window looked."
-        return [line((text, "muted")) for text in wrap(nothing, cells)]
+        return [line((text, "muted")) for text in wrap("Nothing has happened to the fleet yet.", cells)]
     return [_happening(each, cells) for each in list(memory.fleet)[-height:]]
 
 

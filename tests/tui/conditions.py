@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -91,9 +91,9 @@ CONDITIONS: dict[str, Callable[..., Room]] = {
 }
 
 
-def playback(folder: Path, **app: Any) -> ControlRoom:
-    """A recording of `crossed`, which stands at its beginning."""
-    file, facts = folder / "night.jsonl", crossed()
+def playback(folder: Path, facts: Sequence[ev.Fact] | None = None, **app: Any) -> ControlRoom:
+    """A recording, of `crossed` if nothing is said, which stands at its beginning."""
+    file, facts = folder / "night.jsonl", facts or crossed()
     file.write_bytes(b"".join(dump(header(fold(State(), facts), "0"), facts)))
     player = Player(file, stays=True)
     player.pause()
