@@ -20,6 +20,7 @@ from tui.remembered import Remembered
 from tui.safe import fit, wrap
 from tui.safe import line as safe
 from tui.telling_apart import longest, told_apart
+from tui.widgets.fleet import LAST, NOW, NOW_AND_LAST, busy, is_old
 from tui.widgets.fleet_cells import running
 from tui.widgets.grid_list import changes, common
 from tui.widgets.pieces import Piece, arranged, cut, piece
@@ -158,7 +159,7 @@ def types(moment: Moment, cells: int, glyphs: Glyphs) -> list[Line]:
     state = moment.state
     if not state.gpus:
         return [line((nothing(moment), "muted"))]
-    lines = [_type(state, kind, cells, glyphs) for kind, holder in state.holders.items() if holder.gpus]
+    lines = [_type(moment, kind, cells, glyphs) for kind, holder in state.holders.items() if holder.gpus]
     if strangers := [kind for kind in state.max_gpus if kind not in state.holders]:
         said = f"{glyphs.warning} max_gpus names {safe(', '.join(strangers), 80)}: there is none"
         lines.append(cut(line((said, "warning")), cells))
@@ -174,12 +175,12 @@ def types(moment: Moment, cells: int, glyphs: Glyphs) -> list[Line]:
     return lines
 
 
-def _type(state: State, kind: str, cells: int, glyphs: Glyphs) -> Line:
+def _type(moment: Moment, kind: str, cells: int, glyphs: Glyphs) -> Line:
     """As wide as those of the other types, so that the columns stand below each other."""
+    state = moment.state
     holder = state.holders[kind]
-    there, others, broken, queue, free = vacancy([holder])
-    ours, usable = min(holder.runs, holder.gpus), there - others - broken
-    busy = numbers.share(ours / usable if usable else 0)
+    _, others, broken, queue, free = vacancy([holder])
+    ours = min(holder.runs, holder.gpus)
     hours = f"{state.held_s.get(kind, 0.0) / HOUR_S:,.1f} GPU-hours so far"
     name = max(10, min(longest(kinds(state)), LONGEST, cells // 4))
     some_broken = any(each.broken for each in state.holders.values())
@@ -192,13 +193,20 @@ def _type(state: State, kind: str, cells: int, glyphs: Glyphs) -> Line:
         _counted(8, glyphs.crashed, broken, "broken", "error" if broken else "muted") if some_broken else piece(1, ()),
         _counted(7, glyphs.queued, holder.queued, "queued", "run-queued" if holder.queued else "muted"),
         _limit(state, kind),
-        piece(6, line((f"{busy:>5} busy", "")), ()),
+        _busy(moment, kind, cells),
         piece(3, line((f"{hours:>24}", "muted")), ()) if cells >= WIDE else piece(1, ()),
         piece(4, line((f"{numbers.usd(state.prices.get(kind, 0.0)):>7}/h", "muted")), ())
         if state.prices
         else piece(1, ()),
     ]
     return cut(arranged(pieces, cells, line("  ")), cells)
+
+
+def _busy(moment: Moment, kind: str, cells: int) -> Piece:
+    """Now, and over the session: which weighs more than the words behind the counts where these need not go."""
+    forms = (LAST,) if is_old(moment) else (NOW_AND_LAST, NOW)
+    lines = [line((busy(moment, kind, words), "")) for words in forms]
+    return piece(10 if cells >= 100 else 6, *(each for each in lines if width(each)), ())
 
 
 def _tier(state: State, kind: str) -> str:
