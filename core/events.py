@@ -99,6 +99,7 @@ class EngineStarted(Event, frozen=True):
     executor: str
     researcher: str
     version: str
+    place: str = ""  # where the executor's runs go: "prod-gpu/ml-team", "box1, box2"; "" on this host, or not told
 
 
 class EngineStopped(Event, frozen=True):

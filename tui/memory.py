@@ -84,7 +84,8 @@ class Memory:
                 self._happened(fact.at, "the executor can be reached again", "success")
             case ev.EngineStarted():
                 self._begun = True
-                self._happened(fact.at, f"engine started on {fact.host} with {fact.executor}", "foreground")
+                with_ = f"{fact.executor} {fact.place}".rstrip()
+                self._happened(fact.at, f"engine started on {fact.host} with {with_}", "foreground")
             case ev.EngineStopped():
                 role = "foreground" if fact.exit_code == 0 else "error"
                 self._happened(fact.at, f"engine stopped: {fact.reason}", role)

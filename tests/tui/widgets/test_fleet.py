@@ -177,7 +177,7 @@ def test_where_there_is_little_room_words_go_before_how_busy_a_type_is() -> None
     at = moment(uneven().state)
     assert texts(fleet(at, 59, 8, UNICODE))[1].endswith("1 of 3  1 others'  1 free    50 %, 100 % so far")
     assert texts(fleet(at, 50, 8, UNICODE))[1].endswith("1 of 3  1▪  1□      50 %, 100 % so far")
-    assert texts(fleet(at, 36, 8, UNICODE))[1] == "H200 □ ■ ▪  1 of 3  1 others'  1□"
+    assert texts(fleet(at, 36, 8, UNICODE))[1] == "H200 □■▪  1 of 3  1 others'  1 free"
 
 
 def test_how_busy_a_fleet_is_that_nobody_watches_is_not_said() -> None:
