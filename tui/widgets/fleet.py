@@ -28,7 +28,8 @@ from tui.widgets.pieces import Piece, arranged, cut, joined, piece
 
 GAP = line(("  ", ""))
 NOW, LAST = "{now} busy", "{so_far} so far"  # how busy a type is, and was
-NOW_AND_LAST, SHORT = f"{NOW}, {LAST}", f"{{now}}, {LAST}"
+NOW_AND_LAST, SHORT, BARE = f"{NOW}, {LAST}", f"{{now}}, {LAST}", "{now}, {so_far}"  # bare: as in the heading
+FORMS = ((NOW_AND_LAST, 0), (SHORT, 0), (SHORT, -1), (BARE, -1), (LAST, 0))  # with the longest counts, or the shortest
 MOST = 8  # lines of a pane that is as high as its content
 
 
@@ -216,7 +217,7 @@ def _busy(moment: Moment, rooms: list[tuple[int, list[Piece]]], kinds: tuple[str
     """
     shares = [fleet_ledger.occupancies(moment).get(kind, 0.0) for kind in kinds]
     most = max([*shares, *(now(moment, kind) for kind in kinds)], default=0.0)
-    for words, form in ((LAST, 0),) if is_old(moment) else ((NOW_AND_LAST, 0), (SHORT, 0), (SHORT, -1), (LAST, 0)):
+    for words, form in ((LAST, 0), (LAST, -1)) if is_old(moment) else FORMS:
         said = {kind: line((busy(moment, kind, words, len(numbers.share(most))), "muted")) for kind in kinds}
         longest = max(map(width, said.values()), default=0)
         if all(longest + 4 + width(joined(_forms(counts, form), GAP)) <= room for room, counts in rooms):

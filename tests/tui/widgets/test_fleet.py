@@ -7,7 +7,7 @@ import time
 import pytest
 from moments import assert_fits, hostile, moment, texts
 from story import Story
-from tapes import crossed, simulated
+from tapes import crossed, shared, simulated
 
 from core import events as ev
 from core.fold import fold
@@ -177,10 +177,19 @@ def test_where_there_is_little_room_words_go_before_how_busy_a_type_is() -> None
     at = moment(uneven().state)
     assert texts(fleet(at, 59, 8, UNICODE))[1].endswith("1 of 3  1 others'  1 free    50 %, 100 % so far")
     assert texts(fleet(at, 50, 8, UNICODE))[1].endswith("1 of 3  1▪  1□      50 %, 100 % so far")
-    assert texts(fleet(at, 36, 8, UNICODE))[1] == "H200 □■▪  1 of 3  1 others'  1 free"
+    assert texts(fleet(at, 36, 8, UNICODE))[1] == "H200 □■▪  1/3  1▪  1□    50 %, 100 %"
 
 
 def test_how_busy_a_fleet_is_that_nobody_watches_is_not_said() -> None:
     shown = texts(fleet(moment(uneven().state, mode="down"), 70, 8, UNICODE))
     assert "busy" not in shown[0]
     assert shown[1].endswith("100 % so far")
+
+
+def test_on_120_columns_a_fleet_that_is_shared_and_broken_says_it_in_the_order_of_its_heading() -> None:
+    at = moment(fold(State(), shared()))
+    assert heading(at, 50) == "Fleet · 16 GPUs · 67 % busy, 53 % so far"
+    assert texts(fleet(at, 50, 8, UNICODE))[:2] == [
+        "H100 ■■■▪■■□□■■□▪‼  7/13  2▪  1‼  3□    70 %, 63 %",
+        "H200 ■□▪  1 of 3  1 others'  1□  1◦     50 %,  1 %",
+    ]
