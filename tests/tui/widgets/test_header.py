@@ -148,8 +148,8 @@ def test_a_gain_on_the_runs_it_was_chosen_by_is_not_called_confirmed() -> None:
     made.score(name, 0.99, 0.991)
     made.tell(ev.ExperimentJudged, experiment=name, verdict="kept", reason="better", evidence=evidence).move(name)
     assert "since the start, not confirmed" in said(moment(made.state))
-    short = said(moment(made.state), 72)
-    assert " %?" in short  # still marked where it is short
+    assert " %, not confirmed" in said(moment(made.state), 100)
+    assert " % unsure" in said(moment(made.state), 60)  # still marked where it is short, in a word
 
 
 def test_the_budget_shows_time_experiments_and_money_against_their_limits() -> None:
