@@ -11,13 +11,13 @@ from core.ledger import vacancy
 from core.money import spent_usd, usd_hour
 from core.state import Run, State
 from core.tiers import tiers
-from tui import numbers
+from tui import gpu_told, numbers
 from tui.glyphs import Glyphs
 from tui.memory import Happening, Memory
 from tui.moment import Moment
 from tui.paint import Line, Span, line, width
 from tui.remembered import Remembered
-from tui.safe import fit, wrap
+from tui.safe import end, fit, wrap
 from tui.safe import line as safe
 from tui.telling_apart import longest, told_apart
 from tui.widgets.fleet import LAST, NOW, NOW_AND_LAST, busy, is_old
@@ -27,6 +27,7 @@ from tui.widgets.pieces import Piece, arranged, cut, piece
 
 BAR = 10  # cells
 WIDE = 150  # cells from which a type's line has all there is to say
+JOB = 40  # cells of a Job's name
 TITLE = 20  # cells that a title keeps before the column of types takes them
 LONGEST = 32  # cells of a type's name, at most
 HOUR_S = 3600.0
@@ -71,6 +72,7 @@ def columns(state: State, cells: int) -> dict[str, int]:
         "type": 0 if narrow else 6,
         "who": 6,
         "run": 8,
+        "job": JOB if cells >= WIDE and state.engine and state.engine.executor == gpu_told.KUBERNETES else 0,
         "purpose": 0 if narrow else 20 if wide else 18,
         "bar": 0 if cells < 70 else BAR + 1,
         "share": 5,
@@ -83,8 +85,8 @@ def columns(state: State, cells: int) -> dict[str, int]:
 
 def head(state: State, cells: int) -> Line:
     wide = columns(state, cells)
-    names = {"gpu": "GPU", "type": "type", "who": "holder", "run": "run", "purpose": "for", "bar": "progress",
-             "share": "", "since": "since", "title": "experiment"}  # fmt: skip
+    names = {"gpu": "GPU", "type": "type", "who": "holder", "run": "run", "job": "Job", "purpose": "for",
+             "bar": "progress", "share": "", "since": "since", "title": "experiment"}  # fmt: skip
     right = ("share", "since")
     spans = tuple(
         (fit(names[name], room, align="right" if name in right else "left") + " ", "muted")
@@ -96,7 +98,7 @@ def head(state: State, cells: int) -> Line:
 
 def row(moment: Moment, gpu: Gpu, cells: int, glyphs: Glyphs) -> Line:
     wide, run = columns(moment.state, cells), run_on(moment.state, gpu.id)
-    start: list[Span] = [(fit(gpu.id, wide["gpu"]) + " ", "")]
+    start: list[Span] = [*gpu_told.called(moment.state, gpu.id, wide["gpu"]), (" ", "")]
     if wide["type"]:
         start.append((fit(called(moment.state, gpu.type, wide["type"]), wide["type"]) + " ", "muted"))
     if run is None:
@@ -123,6 +125,8 @@ def _ours(moment: Moment, run: Run, wide: dict[str, int], glyphs: Glyphs, troubl
     told, experiment = state.progress.get(run.id), state.experiments.get(run.experiment)
     share = told.fraction if told is not None and told.fraction is not None else None
     spans: list[Span] = [(fit(run.id, wide["run"]) + " ", "run-running")]
+    if wide["job"]:
+        spans.append((fit(end(gpu_told.job(state, run.id), JOB, ellipsis=glyphs.ellipsis), JOB) + " ", "muted"))
     if wide["purpose"]:
         spans.append((fit(f"{run.tier} {glyphs.dot} {run.purpose}", wide["purpose"]) + " ", "muted"))
     if wide["bar"]:
