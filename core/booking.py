@@ -31,6 +31,9 @@ def accrue(s: Draft, at: float) -> None:
     s.span_at, s.alive_s = at, s.alive_s + span
     there, others, broken, queue, free = vacancy(s.holders.values())
     s.capacity_s += there * span
+    for kind, holder in s.holders.items():
+        if holder.usable:
+            _can_use(s, kind, holder.usable * span)
     if others:
         _add(s, "other users", others * span)
     if broken:
@@ -39,6 +42,11 @@ def accrue(s: Draft, at: float) -> None:
         _add(s, "queue", queue * span)
     if free:
         _add(s, why_free(paused=s.pause is not None, asked=s.asked is not None), free * span)
+
+
+def _can_use(s: Draft, gpu_type: str, seconds: float) -> None:
+    usable = s.own("usable_s")
+    usable[gpu_type] = usable.get(gpu_type, 0.0) + seconds
 
 
 def _add(s: Draft, column: str, seconds: float) -> None:
@@ -73,7 +81,9 @@ def ended(s: Draft, run: Run, fact: ev.RunEnded) -> float:
     _hold(s, run.gpu_type, fact.at, runs=-1, queued=0)
     apart = unattended(s.gaps, run.started_at, fact.at)
     spent: float = s.alive_s - run.held_from + apart
-    s.capacity_s += apart
+    if apart:
+        s.capacity_s += apart
+        _can_use(s, run.gpu_type, apart)
     held = s.own("held_s")
     held[run.gpu_type] = held.get(run.gpu_type, 0.0) + spent
     experiment = s.experiments.get(run.experiment)

@@ -101,6 +101,7 @@ class EngineStarted(Event, frozen=True):
     version: str
     budget_s: float = 0.0  # seconds of training per run; 0: not told
     own_budget: bool = False  # it is the trainer's own, which no setting changed
+    place: str = ""  # where the executor's runs go: "prod-gpu/ml-team", "box1, box2"; "" on this host, or not told
 
 
 class EngineStopped(Event, frozen=True):

@@ -116,6 +116,16 @@ class Queueing(Protocol):
         ...
 
 
+@runtime_checkable
+class Placed(Protocol):
+    """An executor whose runs go elsewhere."""
+
+    @property
+    def place(self) -> str:
+        """Where, for people: "prod-gpu/ml-team", "box1, box2"."""
+        ...
+
+
 class Executor(Protocol):
     async def __aenter__(self) -> Self: ...
 

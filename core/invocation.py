@@ -21,6 +21,7 @@ class Stopped(msgspec.Struct, frozen=True):
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     executor: str
+    place: str = ""  # where its runs go, if that is elsewhere
     rules: Rules = Rules()
     limits: ev.LimitsSet | None = None  # None: the session's limits stay as they are
     tiers: ev.TiersSet | None = None  # None: they stay as they are
@@ -44,6 +45,7 @@ def first_facts(state: State, invocation: Invocation, researcher: str, at: float
         version=invocation.version,
         budget_s=invocation.budget_s,
         own_budget=invocation.own_budget,
+        place=invocation.place,
     )
     if invocation.limits is not None and invocation.limits != state.limits:
         yield msgspec.structs.replace(invocation.limits, at=at)

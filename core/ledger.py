@@ -157,6 +157,25 @@ def capacity(state: State, now: float) -> float:
     return state.capacity_s + there * span + sum(_apart(state, run, span) for run in _held(state))
 
 
+def occupancy(state: State, now: float) -> dict[str, float]:
+    """By GPU type: the share of the session's GPU time that runs of ours held, of what neither others had nor was
+    broken. Without types of which nothing could be ours yet."""
+    ours = dict(state.held_s)
+    for run, seconds in held(state, now):
+        ours[run.gpu_type] = ours.get(run.gpu_type, 0.0) + seconds
+    return {kind: ours.get(kind, 0.0) / there for kind, there in usable_s(state, now).items() if there > 0}
+
+
+def usable_s(state: State, now: float) -> dict[str, float]:
+    """GPU-seconds by type up to `now` that could be ours: `capacity` without what others had or was broken."""
+    usable, span = dict(state.usable_s), _open_span(state, now)
+    for kind, holder in state.holders.items():
+        usable[kind] = usable.get(kind, 0.0) + holder.usable * span
+    for run in _held(state):
+        usable[run.gpu_type] = usable.get(run.gpu_type, 0.0) + _apart(state, run, span)
+    return usable
+
+
 def _open_span(state: State, now: float) -> float:
     return max(0.0, now - state.span_at) if state.is_live else 0.0
 

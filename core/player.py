@@ -189,6 +189,10 @@ class Player:
         """The latest facts that are folded, `count` at most."""
         return self._tape.facts(max(0, self.state.seq - count), self.state.seq)
 
+    def remembered(self) -> list[ev.Fact]:
+        """Of all that is folded what windows remember beyond the state: of the fleet, the researcher, the engines."""
+        return self._tape.rare(self.state.seq)
+
     def dispatch(self, command: Command) -> int:
         raise Refused("This is a recording: it can be watched, not changed.")
 

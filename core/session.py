@@ -25,7 +25,7 @@ from core.clock import Clock, SystemClock
 from core.engine import Engine, Invocation, Stopped
 from core.errors import LogError, SettingsError
 from core.events import MaxGpusSet, PricesSet, ReadySet, ResultImported, SessionStarted, TiersSet
-from core.executor import Executor, Queueing
+from core.executor import Executor, Placed, Queueing
 from core.fold import fold
 from core.ids import BASELINE, SessionId
 from core.log import Log
@@ -189,6 +189,7 @@ def _invocation(loaded: Loaded, state: State, version: str, executor: Executor, 
     return Invocation(
         version=version,
         executor=settings.executor,
+        place=executor.place if isinstance(executor, Placed) else "",
         rules=Rules(**{name: getattr(settings, name) for name in Rules.__struct_fields__ if hasattr(settings, name)}),
         limits=limits,
         tiers=TiersSet(at=0.0, screen=settings.screen, validate=settings.validate),

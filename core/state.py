@@ -133,6 +133,11 @@ class Holders(msgspec.Struct, frozen=True):
     runs: int = 0  # of ours, started and not ended
     queued: int = 0  # runs of ours, requested and not started
 
+    @property
+    def usable(self) -> int:
+        """What could be ours."""
+        return max(self.runs, self.gpus - self.others - self.broken)
+
 
 class Setback(msgspec.Struct, frozen=True):
     """Runs on a GPU type that were lost as soon as they were launched, with no work done there since."""
@@ -215,6 +220,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     deeds: tuple[Deed, ...] = ()  # the latest commands of operators that may still be undone, oldest first
     reruns: dict[ExperimentId, int] = {}  # runs that operators wished for and that are not launched yet
     prices: dict[str, float] = {}  # US dollars per hour that a GPU of a type is held
+    usable_s: dict[str, float] = {}  # GPU-seconds by type that could be ours, up to `span_at`
     held_s: dict[str, float] = {}  # GPU-seconds by type that ended runs of ours held
     model_usd: float = 0.0  # what the researcher's model has cost
     model_usd_days: dict[int, float] = {}  # the same by day (UTC, days since the epoch)

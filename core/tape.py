@@ -25,6 +25,13 @@ Step = Literal["event", "experiment", "wave", "kept"]
 
 MOST_KEY_FRAMES = 64  # their dictionaries are copies: 2 to 6 MB each at 30,000 experiments
 MARKED = {ev.WavePlanned, ev.ExperimentJudged, ev.ExperimentVetoed, ev.DuplicateFound}
+RARE = frozenset(  # what windows remember beyond the state, wherever somebody seeks
+    (
+        *(ev.WaveAsked, ev.WavePlanned, ev.ProposalRejected, ev.ResearchFailed, ev.FleetSeen),
+        *(ev.ExecutorLost, ev.ExecutorFound, ev.EngineStarted, ev.EngineStopped),
+    )
+)
+RARE_BYTES = 4_000_000  # of them at most, as JSON: 40 ms
 
 
 class Tape:
@@ -34,6 +41,7 @@ class Tape:
         self.times = array("d")  # of each fact, seconds since the epoch; never falling
         self._marks: dict[Step, array[int]] = {kind: array("q") for kind in ("experiment", "wave", "kept")}
         self._blocks: list[tuple[int, bytes]] = []  # position of the first fact, packed lines
+        self._rare: list[tuple[int, int, bytes]] = []  # position after it, bytes, packed line
         self._unpacked: tuple[int, list[bytes]] = (-1, [])  # the block that was read last
         self._key_frames: list[State] = [State()]
         self._stride = 1  # blocks from key frame to key frame
@@ -50,6 +58,9 @@ class Tape:
             for position, fact in enumerate(block.facts, start=begin + 1):
                 if type(fact) in MARKED:
                     self._mark(position, fact)
+                if type(fact) in RARE or (isinstance(fact, ev.RunEnded) and fact.outcome == "lost"):
+                    body = block.bodies[position - begin - 1]
+                    self._rare.append((position, len(body), _packed([body])))
             self.times.extend(_rising([fact.at for fact in block.facts], self.times[-1] if begin else -math.inf))
             self._end = fold(self._end, block.facts)
             self._blocks.append((begin, packed.result()))
@@ -80,6 +91,18 @@ class Tape:
             found += ev.decode_many(self._lines(index)[max(0, begin - first) : end - first])
             index += 1
         return found
+
+    def rare(self, end: int) -> list[ev.Fact]:
+        """The rare facts up to position `end`: all, or the latest of very many."""
+        found: list[bytes] = []
+        size = 0
+        for at in range(bisect_right(self._rare, end, key=lambda each: each[0]) - 1, -1, -1):
+            _, length, packed = self._rare[at]
+            size += length
+            if size > RARE_BYTES:
+                break
+            found.append(zlib.decompress(packed))
+        return ev.decode_many(found[::-1])
 
     def _lines(self, index: int) -> list[bytes]:
         unpacked = self._unpacked  # read once: a thread may seek meanwhile

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from core.events import EngineStarted
 from core.ids import BASELINE, ExperimentId, WaveId
 from core.known import Known
 from core.ledger import capacity, ledger
@@ -173,6 +174,11 @@ def source_of(state: State, name: ExperimentId) -> str:
     return apply(source_of(state, experiment.parent or name), experiment.change)
 
 
+def where(engine: EngineStarted) -> str:
+    """ "local on workbench", "kubernetes prod-gpu/ml-team"."""
+    return f"{engine.executor} {engine.place}" if engine.place else f"{engine.executor} on {engine.host}"
+
+
 def status(state: State, *, now: float, alive: bool, pid: int | None) -> dict[str, Any]:
     """The stable interface of `status --json`; documented in the README, versioned by "version"."""
     champion, gain, both = best(state), improvement(state), agreement(state)
@@ -180,7 +186,12 @@ def status(state: State, *, now: float, alive: bool, pid: int | None) -> dict[st
     return {
         "version": STATUS_VERSION,
         "simulated": state.simulated,
-        "engine": {"alive": alive, "pid": pid},
+        "engine": {
+            "alive": alive,
+            "pid": pid,
+            "executor": state.engine and state.engine.executor,
+            "place": state.engine and (state.engine.place or state.engine.host),
+        },
         "elapsed_s": round(elapsed(state, now), 1),
         "experiments": _verdicts(state),
         "runs": {"finished": state.ended, "running": len(state.active) - waiting, "queued": waiting},

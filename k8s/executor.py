@@ -113,6 +113,11 @@ class KubernetesExecutor:
         """Jobs wait in the cluster, and the first GPU that frees is taken at once: by the scheduler, not by us."""
         return ReadySet(at=0.0, gpus_each=READY_EACH, by_type=self._work.settings.ready)
 
+    @property
+    def place(self) -> str:
+        """Context and namespace; known once it is entered."""
+        return f"{self._connection.context}/{self._connection.namespace}"
+
     async def launch(self, job: Order) -> None:
         name = self._work.name(job.run)
         known = self._runs.get(name)

@@ -153,12 +153,13 @@ class ControlRoom(App[int]):
             self.exit(error.exit_code, message=str(error))
 
     def _take(self, update: Update) -> None:
-        facts = update.facts
+        facts = remembered = update.facts
         if update.jumped:
             self._news.clear()
             self.memory.forget()
-            facts = self.feed.lately(BEFORE) if isinstance(self.feed, Player) else facts
-        self.memory.take(update.facts)
+            if isinstance(self.feed, Player):
+                facts, remembered = self.feed.lately(BEFORE), self.feed.remembered()
+        self.memory.take(remembered)
         for fact in facts[-BEFORE:]:
             if is_worth_a_line(fact):
                 self._news.append(fact)

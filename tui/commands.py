@@ -114,7 +114,8 @@ def status(workspace: Path, as_json: bool) -> None:
         facts = views.status(state, now=now, alive=alive, pid=beat.pid if beat and alive else None)
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
-    engine = f"engine alive (pid {beat.pid})" if alive and beat else "no engine running"
+    on = f", {views.where(state.engine)}" if state.engine else ""
+    engine = f"engine alive (pid {beat.pid}{on})" if alive and beat else "no engine running"
     stopped = f"; it ended: {state.last_stop.reason}" if state.last_stop and not alive else ""
     why = f" ({state.pause.reason})" if state.pause and state.pause.reason else ""
     paused = f"; paused by {state.pause.by}{why}" if state.pause else ""

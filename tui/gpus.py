@@ -13,21 +13,23 @@ from core.state import Run, State
 from core.telling import NO_GPU, hindrances
 from core.tiers import tiers
 from core.views import is_without_gpus
-from tui import numbers
+from tui import gpu_told, numbers
 from tui.glyphs import Glyphs
 from tui.memory import Happening, Memory
 from tui.moment import Moment
 from tui.paint import Line, Span, line, width
 from tui.remembered import Remembered
-from tui.safe import fit, wrap
+from tui.safe import end, fit, wrap
 from tui.safe import line as safe
 from tui.telling_apart import longest, told_apart
+from tui.widgets.fleet import LAST, NOW, NOW_AND_LAST, busy, is_old
 from tui.widgets.fleet_cells import running
 from tui.widgets.grid_list import changes, common
 from tui.widgets.pieces import Piece, arranged, cut, piece
 
 BAR = 10  # cells
 WIDE = 150  # cells from which a type's line has all there is to say
+JOB = 40  # cells of a Job's name
 TITLE = 20  # cells that a title keeps before the column of types takes them
 LONGEST = 32  # cells of a type's name, at most
 HOUR_S = 3600.0
@@ -72,6 +74,7 @@ def columns(state: State, cells: int) -> dict[str, int]:
         "type": 0 if narrow else 6,
         "who": 6,
         "run": 8,
+        "job": JOB if cells >= WIDE and state.engine and state.engine.executor == gpu_told.KUBERNETES else 0,
         "purpose": 0 if narrow else 20 if wide else 18,
         "bar": 0 if cells < 70 else BAR + 1,
         "share": 5,
@@ -84,8 +87,8 @@ def columns(state: State, cells: int) -> dict[str, int]:
 
 def head(state: State, cells: int) -> Line:
     wide = columns(state, cells)
-    names = {"gpu": "GPU", "type": "type", "who": "holder", "run": "run", "purpose": "for", "bar": "progress",
-             "share": "", "since": "since", "title": "experiment"}  # fmt: skip
+    names = {"gpu": "GPU", "type": "type", "who": "holder", "run": "run", "job": "Job", "purpose": "for",
+             "bar": "progress", "share": "", "since": "since", "title": "experiment"}  # fmt: skip
     right = ("share", "since")
     spans = tuple(
         (fit(names[name], room, align="right" if name in right else "left") + " ", "muted")
@@ -97,7 +100,7 @@ def head(state: State, cells: int) -> Line:
 
 def row(moment: Moment, gpu: Gpu, cells: int, glyphs: Glyphs) -> Line:
     wide, run = columns(moment.state, cells), run_on(moment.state, gpu.id)
-    start: list[Span] = [(fit(gpu.id, wide["gpu"]) + " ", "")]
+    start: list[Span] = [*gpu_told.called(moment.state, gpu.id, wide["gpu"]), (" ", "")]
     if wide["type"]:
         start.append((fit(called(moment.state, gpu.type, wide["type"]), wide["type"]) + " ", "muted"))
     if run is None:
@@ -124,6 +127,8 @@ def _ours(moment: Moment, run: Run, wide: dict[str, int], glyphs: Glyphs, troubl
     told, experiment = state.progress.get(run.id), state.experiments.get(run.experiment)
     share = told.fraction if told is not None and told.fraction is not None else None
     spans: list[Span] = [(fit(run.id, wide["run"]) + " ", "run-running")]
+    if wide["job"]:
+        spans.append((fit(end(gpu_told.job(state, run.id), JOB, ellipsis=glyphs.ellipsis), JOB) + " ", "muted"))
     if wide["purpose"]:
         spans.append((fit(f"{run.tier} {glyphs.dot} {run.purpose}", wide["purpose"]) + " ", "muted"))
     if wide["bar"]:
@@ -160,7 +165,7 @@ def types(moment: Moment, cells: int, glyphs: Glyphs) -> list[Line]:
     state = moment.state
     if not state.gpus:
         return [line((nothing(moment), "muted"))]
-    lines = [_type(state, kind, cells, glyphs) for kind, holder in state.holders.items() if holder.gpus]
+    lines = [_type(moment, kind, cells, glyphs) for kind, holder in state.holders.items() if holder.gpus]
     if strangers := [kind for kind in state.max_gpus if kind not in state.holders]:
         said = f"{glyphs.warning} max_gpus names {safe(', '.join(strangers), 80)}: there is none"
         lines.append(cut(line((said, "warning")), cells))
@@ -178,12 +183,12 @@ def types(moment: Moment, cells: int, glyphs: Glyphs) -> list[Line]:
     return lines
 
 
-def _type(state: State, kind: str, cells: int, glyphs: Glyphs) -> Line:
+def _type(moment: Moment, kind: str, cells: int, glyphs: Glyphs) -> Line:
     """As wide as those of the other types, so that the columns stand below each other."""
+    state = moment.state
     holder = state.holders[kind]
-    there, others, broken, queue, free = vacancy([holder])
-    ours, usable = min(holder.runs, holder.gpus), there - others - broken
-    busy = numbers.share(ours / usable if usable else 0)
+    _, others, broken, queue, free = vacancy([holder])
+    ours = min(holder.runs, holder.gpus)
     hours = f"{state.held_s.get(kind, 0.0) / HOUR_S:,.1f} GPU-hours so far"
     name = max(10, min(longest(kinds(state)), LONGEST, cells // 4))
     some_broken = any(each.broken for each in state.holders.values())
@@ -196,13 +201,20 @@ def _type(state: State, kind: str, cells: int, glyphs: Glyphs) -> Line:
         _counted(8, glyphs.crashed, broken, "broken", "error" if broken else "muted") if some_broken else piece(1, ()),
         _counted(7, glyphs.queued, holder.queued, "queued", "run-queued" if holder.queued else "muted"),
         _limit(state, kind),
-        piece(6, line((f"{busy:>5} busy", "")), ()),
+        _busy(moment, kind, cells),
         piece(3, line((f"{hours:>24}", "muted")), ()) if cells >= WIDE else piece(1, ()),
         piece(4, line((f"{numbers.usd(state.prices.get(kind, 0.0)):>7}/h", "muted")), ())
         if state.prices
         else piece(1, ()),
     ]
     return cut(arranged(pieces, cells, line("  ")), cells)
+
+
+def _busy(moment: Moment, kind: str, cells: int) -> Piece:
+    """Now, and over the session: which weighs more than the words behind the counts where these need not go."""
+    forms = (LAST,) if is_old(moment) else (NOW_AND_LAST, NOW)
+    lines = [line((busy(moment, kind, words), "")) for words in forms]
+    return piece(10 if cells >= 100 else 6, *(each for each in lines if width(each)), ())
 
 
 def _tier(state: State, kind: str) -> str:
@@ -289,8 +301,7 @@ def _reason(run: Run) -> tuple[str, str]:
 def happened(memory: Memory, cells: int, height: int, glyphs: Glyphs) -> list[Line]:
     """The latest last."""
     if not memory.fleet:
-        nothing = "Nothing has happened to the fleet while this window looked."
-        return [line((text, "muted")) for text in wrap(nothing, cells)]
+        return [line((text, "muted")) for text in wrap("Nothing has happened to the fleet yet.", cells)]
     return [_happening(each, cells) for each in list(memory.fleet)[-height:]]
 
 

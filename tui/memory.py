@@ -1,7 +1,7 @@
 """What a window remembers of the facts beyond the state: when the researcher was asked, what was rejected and why, what
 happened to the fleet.
 
-It fills as facts pass; a window that sought in a recording forgets, and then shows what the state alone says.
+It fills as facts pass. A window that sought in a recording forgets, and takes what the tape keeps of them up to there.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Memory:
         self._gpus: dict[GpuId, ev.Gpu] = {}
         self._seen = False
         self._unseen = ""
+        self._begun = False  # it knows of an engine's start
 
     def take(self, facts: Iterable[ev.Fact]) -> None:
         for fact in facts:
@@ -83,7 +84,9 @@ class Memory:
             case ev.ExecutorFound():
                 self._happened(fact.at, "the executor can be reached again", "success")
             case ev.EngineStarted():
-                self._happened(fact.at, f"engine started on {fact.host} with {fact.executor}", "foreground")
+                self._begun = True
+                with_ = f"{fact.executor} {fact.place}".rstrip()
+                self._happened(fact.at, f"engine started on {fact.host} with {with_}", "foreground")
             case ev.EngineStopped():
                 role = "foreground" if fact.exit_code == 0 else "error"
                 self._happened(fact.at, f"engine stopped: {fact.reason}", role)
@@ -100,9 +103,9 @@ class Memory:
 
     def _fleet_seen(self, fact: ev.FleetSeen) -> None:
         now = {gpu.id: gpu for gpu in fact.gpus}
-        if not self._seen:
+        if not self._seen and self._begun:
             self._happened(fact.at, f"fleet found: {_counted(fact.gpus)}", "foreground")
-        else:
+        elif self._seen:
             for text, role in changes(self._gpus, now):
                 self._happened(fact.at, text, role)
         if fact.unseen != self._unseen:

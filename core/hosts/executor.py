@@ -40,7 +40,7 @@ from core.hosts.news import News
 from core.hosts.places import Places
 from core.hosts.post import Post
 from core.hosts.run import Pin, Run, pin, pinned, run_in, unpin
-from core.hosts.settings import HostSettings
+from core.hosts.settings import HostSettings, named
 from core.ids import GpuId, RunId
 from core.refusals import refusal
 from core.transcript import clean
@@ -92,6 +92,10 @@ class SshExecutor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for run in self._runs.values():
             run.log.close()
+
+    @property
+    def place(self) -> str:
+        return named([post.host for post in self._posts.values()])
 
     async def launch(self, job: Job) -> None:
         known = self._runs.get(job.run)

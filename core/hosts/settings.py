@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from msgspec import Meta
 from core.errors import SettingsError
 from core.setting_tables import converted, rows_of
 
+NAMED = 3  # hosts that are told by name
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,39}", re.ASCII)
 Text = Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00-\x1f]*$", description="a text")]
 Address = Annotated[
@@ -74,6 +75,13 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
         """The files of known hosts that exist."""
         paths = (Path(path).expanduser() for path in self.known_hosts)
         return tuple(str(path) for path in paths if path.is_file())
+
+
+def named(hosts: Sequence[HostSettings]) -> str:
+    """ "box1, box2", "cluster (Slurm)"; only how many where they are many."""
+    if len(hosts) > NAMED:
+        return f"{len(hosts)} hosts"
+    return ", ".join(f"{host.name} (Slurm)" if host.slurm else host.name for host in hosts)
 
 
 HOST_SETTINGS = rows_of(HostSettings, without="name")

@@ -12,7 +12,7 @@ from story import E0, Story
 from core import events as ev
 from core.fold import fold
 from core.ids import ExperimentId, GpuId, RunId, WaveId
-from core.ledger import COLUMNS, GROUPS, capacity, ledger
+from core.ledger import COLUMNS, GROUPS, capacity, ledger, occupancy, usable_s
 from core.patch import Change
 from core.state import State
 
@@ -278,10 +278,20 @@ def test_whatever_happens_the_columns_sum_to_the_gpu_time_at_hand(steps: list[St
     assert min(columns.values()) >= 0
     assert sum(columns.values()) == pytest.approx(capacity(state, now), rel=1e-6, abs=1e-6)
     assert set(state.booked) <= set(COLUMNS)
+    _types_sum_to_the_whole(state, now, columns)
     for name, holder in state.holders.items():
         held = [run for run in map(state.runs.__getitem__, state.active) if run.gpu_type == name]
         assert holder.runs == sum(run.started_at is not None for run in held)
         assert holder.queued == sum(run.started_at is None for run in held)
+
+
+def _types_sum_to_the_whole(state: State, now: float, columns: dict[Any, float]) -> None:
+    usable = usable_s(state, now)
+    assert sum(usable.values()) == pytest.approx(
+        capacity(state, now) - columns["other users"] - columns["broken"], rel=1e-6, abs=1e-6
+    )
+    ours = sum(share * usable[kind] for kind, share in occupancy(state, now).items())
+    assert ours == pytest.approx(sum(columns.values()) - sum(columns[name] for name in GROUPS["no run"]), abs=1e-6)
 
 
 ON_TIME = st.lists(
@@ -317,3 +327,19 @@ def test_a_run_on_a_gpu_that_breaks_is_booked_to_the_run() -> None:
 def test_the_groups_hold_every_column_once() -> None:
     assert sorted(COLUMNS) == sorted({name for group in GROUPS.values() for name in group})
     assert len(COLUMNS) == 16
+
+
+def test_each_type_is_as_busy_as_its_own_gpus_were() -> None:
+    """Of four of another type one is broken and one is somebody else's."""
+    story = Story(gpus=2)
+    more = [ev.Gpu(GpuId(f"H200-{i}"), "H200", held_by=by) for i, by in enumerate(("bob", "XID 79", "", ""))]
+    more[1] = ev.Gpu(more[1].id, "H200", held_by="XID 79", broken=True)
+    story.gpus = (*story.gpus, *more)
+    story.tell(ev.FleetSeen, gpus=story.gpus)
+    run = story.start(E0, on="H200", gpu=2)
+    story.wait(10)
+    assert occupancy(story.state, story.at) == {"cpu": 0.0, "H200": pytest.approx(0.5)}
+    story.finish(run, 1.0)
+    story.start(E0)
+    story.wait(20)
+    assert occupancy(story.state, story.at) == {"cpu": pytest.approx(0.25), "H200": pytest.approx(0.25)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from story import E0, Story
@@ -73,3 +74,18 @@ def test_marks_back_and_forth() -> None:
     assert tape.next_mark("wave", second, back=True) == first
     assert tape.next_mark("kept", 0, back=False) == len(tape)
     assert tape.next_mark("kept", len(tape), back=True) == 0
+
+
+def test_what_windows_remember_is_found_for_every_position() -> None:
+    rare = (ev.EngineStarted, ev.FleetSeen, ev.WavePlanned)
+    for tape in TAPES.values():
+        for end in (0, 1, 4, 50, len(tape)):
+            assert tape.rare(end) == [fact for fact in STORY.facts[:end] if isinstance(fact, rare)]
+
+
+def test_of_very_many_the_latest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    tape, whole = TAPES[7], TAPES[7].rare(len(STORY.facts))
+    monkeypatch.setattr(tapes, "RARE_BYTES", 1000)
+    found = tape.rare(len(STORY.facts))
+    assert 0 < len(found) < len(whole)
+    assert found == whole[-len(found) :]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from rooms import Room, Still
 from story import Story
 from tapes import crossed
@@ -22,6 +23,7 @@ from core.state import State
 from themes.loader import built_in
 from tui.app import ControlRoom
 from tui.looks import Looks
+from tui.moment import Moment
 
 AT = crossed()[-1].at
 
@@ -51,8 +53,25 @@ def begun() -> tuple[ev.Fact, ...]:
     return tuple(story.facts)
 
 
-def with_more(*more: ev.Fact, alive: bool = True, **app: Any) -> Room:
-    return Room([*crossed(), *more], alive=alive, **app)
+def with_more(*more: ev.Known, **app: Any) -> Callable[..., Room]:
+    """A room on a session, `crossed` if nothing is said, in which `more` happened last."""
+
+    def made(facts: Sequence[ev.Fact] = crossed(), **other: Any) -> Room:
+        late = facts[-1].at - AT
+        return Room([*facts, *(replace(each, at=each.at + late) for each in more)], **{**app, **other})
+
+    return made
+
+
+class Removed(Room):
+    """The file of its session is gone."""
+
+    def _look(self) -> Moment:
+        return replace(super()._look(), is_gone=True)
+
+
+def removed(facts: Sequence[ev.Fact], **app: Any) -> Room:
+    return Removed(facts, alive=False, **app)
 
 
 def gate() -> list[ev.Known]:
@@ -73,6 +92,7 @@ REACHED: list[ev.Known] = [
     ev.LimitsSet(at=AT, max_hours=8.0, max_experiments=8),
     ev.EngineStopped(at=AT, reason="the limit of 8 experiments is reached"),
 ]
+STOPPED = ev.EngineStopped(at=AT, reason="stopped by ada")
 CRASHED = ev.EngineStopped(at=AT, reason="the disk is full", exit_code=3)
 
 CONDITIONS: dict[str, Callable[..., Room]] = {
@@ -80,20 +100,21 @@ CONDITIONS: dict[str, Callable[..., Room]] = {
     "engine-starting": starting,
     "nothing-proposed": lambda **app: Room(begun(), **app),
     "loading-43": reading,
-    "engine-down": partial(with_more, alive=False),
-    "engine-failed": partial(with_more, CRASHED, alive=False),
-    "executor-lost": partial(with_more, LOST),
-    "paused": partial(with_more, PAUSED),
-    "gate-held": lambda **app: with_more(*gate(), **app),
-    "budget-reached": partial(with_more, *REACHED, alive=False),
-    "researcher-gave-up": partial(with_more, GAVE_UP),
-    "read-only": partial(with_more, read_only=True),
+    "engine-down": with_more(alive=False),
+    "engine-failed": with_more(CRASHED, alive=False),
+    "executor-lost": with_more(LOST),
+    "paused": with_more(PAUSED),
+    "gate-held": with_more(*gate()),
+    "budget-reached": with_more(*REACHED, alive=False),
+    "finished": with_more(STOPPED, alive=False),
+    "researcher-gave-up": with_more(GAVE_UP),
+    "read-only": with_more(read_only=True),
 }
 
 
-def playback(folder: Path, **app: Any) -> ControlRoom:
-    """A recording of `crossed`, which stands at its beginning."""
-    file, facts = folder / "night.jsonl", crossed()
+def playback(folder: Path, facts: Sequence[ev.Fact] | None = None, **app: Any) -> ControlRoom:
+    """A recording, of `crossed` if nothing is said, which stands at its beginning."""
+    file, facts = folder / "night.jsonl", facts or crossed()
     file.write_bytes(b"".join(dump(header(fold(State(), facts), "0"), facts)))
     player = Player(file, stays=True)
     player.pause()

@@ -51,7 +51,7 @@ def test_status_is_a_stable_interface(workspace: Path) -> None:
     }
     assert status["version"] == 2
     assert status["simulated"] is False
-    assert status["engine"] == {"alive": False, "pid": None}
+    assert status["engine"] == {"alive": False, "pid": None, "executor": None, "place": None}
     assert set(status["experiments"]) == {"kept", "discarded", "crashed", "vetoed", "duplicate", "merged"}
     assert sum(status["experiments"].values()) == 6
     assert set(status["runs"]) == {"finished", "running", "queued"}

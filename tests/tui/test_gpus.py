@@ -54,6 +54,22 @@ def test_a_row_says_who_holds_the_gpu_and_how_far_it_is() -> None:
     assert "▪ held by bob" in others
 
 
+def test_each_type_says_how_busy_it_is_and_was_over_the_session() -> None:
+    """On a screen of 120 columns, also with limits and GPUs that are broken."""
+    story = Story().fleet(H100=2, H200=1)
+    run = story.start(E0, on="H200")
+    story.wait(10)
+    at = moment(story)
+    assert [plain(each).rstrip().endswith(said) for each, said in zip(
+        gpus.types(at, 116, UNICODE), ("0 % busy,   0 % so far", "100 % busy, 100 % so far"), strict=True
+    )] == [True, True]  # fmt: skip
+    story.finish(run, 1.0, seconds=10.0).tell(ev.MaxGpusSet, limits={"H100": 1, "H200": 1})
+    story.tell(ev.FleetSeen, gpus=(msgspec.structs.replace(story.gpus[0], broken=True, held_by="x"), *story.gpus[1:]))
+    for line in gpus.types(moment(story.wait(20)), 116, UNICODE):
+        assert "so far" in plain(line)
+    assert "0 % busy,  50 % so far" in plain(gpus.types(moment(story), 116, UNICODE)[1])
+
+
 def test_experiments_of_one_wave_are_told_apart_by_what_differs() -> None:
     story = mixed()
     names = story.wave(*({"DEPTH": "12", "MATRIX_LR": value} for value in ("0.02", "0.03", "0.05")))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pictures import strips
+from rooms import Room
+from tapes import crossed
 from textual.binding import BindingsMap
 
 from tui.actions import ACTIONS, BY_ID
@@ -148,3 +151,21 @@ def test_the_windows_own_variables_are_no_strangers_to_the_settings(tmp_path: Pa
 
     loaded = settings.load(tmp_path, {"AUTORESEARCH_THEME": "day", "AUTORESEARCH_ASCII": "1"}, {})
     assert loaded.warnings == ()
+
+
+async def test_a_broken_theme_is_a_notification_and_the_rest_goes_on(tmp_path: Path) -> None:
+    """On the screen, not only in a list: the file and what is wrong with it can be read there."""
+    (tmp_path / "themes").mkdir()
+    (tmp_path / "themes" / "mine.toml").write_text('dark = "perhaps"')
+    (tmp_path / FILE).write_text('theme = "mine"')
+    found = preferences({}, folder=tmp_path, encoding="utf-8")
+    assert found.complaints
+    room = Room(crossed(), theme=found.theme, complaints=found.complaints)
+    async with room.run_test(size=(120, 40), notifications=True) as pilot:
+        await pilot.pause(0.3)
+        shown = [note.message for note in room._notifications]
+        assert len(shown) == len(found.complaints)
+        text = "\n".join(strip.text for strip in strips(room))
+        assert "mine.toml" in text
+        assert "Fleet" in text, "the dashboard is there"
+        assert room.theme == found.theme != "mine"

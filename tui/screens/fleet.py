@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from core.ids import GpuId
-from tui import gpus
+from tui import gpu_told, gpus
 from tui.actions import BY_ID, why_not
 from tui.messages import GpuChosen, Opened, Selected
 from tui.moment import Moment
@@ -58,6 +58,17 @@ class GpuTable(Table):
         return gpus.row(moment, gpus.gpus(moment.state)[cast("GpuId", key)], width - 1, self.looks.glyphs)
 
 
+class Told(Pane):
+    """The GPU under the cursor."""
+
+    DEFAULT_CSS = "Told { height: 1; }"
+    FOCUSABLE = False
+
+    def lines(self, moment: Moment, width: int, height: int) -> list[Line]:
+        key = self.screen.query_one(GpuTable).key
+        return [gpu_told.told(moment, gpus.gpus(moment.state).get(cast("GpuId", key)), width, self.looks.glyphs)]
+
+
 class Queue(Pane):
     FOCUSABLE = False
 
@@ -89,6 +100,7 @@ class FleetScreen(Room):
             yield Types()
             yield Columns()
             yield GpuTable(id="gpus")
+            yield Told()
         with Horizontal(id="below"):
             yield Queue(id="queue", classes="pane")
             happened = Happened(id="happened", classes="pane")
@@ -133,6 +145,7 @@ class FleetScreen(Room):
 
     def on_table_moved(self, message: Table.Moved) -> None:
         self._choose(message.key, self.control.moment)
+        self.query_one(Told).redraw()
         run = gpus.run_on(self.control.moment.state, cast("GpuId", message.key))
         if run is not None:
             self.post_message(Selected(run.experiment))

@@ -20,14 +20,18 @@ from tui.glyphs import ASCII, Glyphs
 from tui.gpus import nothing
 from tui.messages import Opened, Selected
 from tui.moment import Moment
-from tui.paint import EMPTY, Line, line, width
+from tui.paint import EMPTY, Line, fill, line, width
 from tui.pane import Pane
 from tui.safe import fit, wrap
 from tui.safe import line as safe
 from tui.widgets import fleet_ledger
 from tui.widgets.fleet_cells import Block, Layout, block_at, layout, moved
-from tui.widgets.pieces import arranged, cut, piece
+from tui.widgets.pieces import Piece, arranged, cut, joined, piece
 
+GAP = line(("  ", ""))
+NOW, LAST = "{now} busy", "{so_far} so far"  # how busy a type is, and was
+NOW_AND_LAST, SHORT, BARE = f"{NOW}, {LAST}", f"{{now}}, {LAST}", "{now}, {so_far}"  # bare: as in the heading
+FORMS = ((NOW_AND_LAST, 0), (SHORT, 0), (SHORT, -1), (BARE, -1), (LAST, 0))  # with the longest counts, or the shortest
 MOST = 8  # lines of a pane that is as high as its content
 
 
@@ -116,11 +120,15 @@ def heading(moment: Moment, cells: int = 200) -> str:
     if not there:
         return "Fleet · no GPU now" if is_without_gpus(moment.state) else "Fleet"
     so_far = fleet_ledger.occupancy(moment)
-    is_old = moment.state.engine is None or moment.mode in ("down", "finished") or moment.state.lost is not None
-    busy = "as last seen" if is_old else f"{numbers.share(occupancy(moment))} busy"
+    busy = "as last seen" if is_old(moment) else f"{numbers.share(occupancy(moment))} busy"
     both = f"{busy}, {numbers.share(so_far)} so far" if so_far is not None else busy
     forms = (f"Fleet · {numbers.count(there, 'GPU')} · {both}", f"Fleet · {both}", f"Fleet · {busy}")
     return next((form for form in forms if len(form) <= cells), "Fleet")
+
+
+def is_old(moment: Moment) -> bool:
+    """Whether nobody looks after the fleet, so that how busy it is now is not known."""
+    return moment.state.engine is None or moment.mode in ("down", "finished") or moment.state.lost is not None
 
 
 def occupancy(moment: Moment) -> float:
@@ -156,17 +164,22 @@ def fleet(
 
 def _rows(moment: Moment, plan: Layout, cells: int, glyphs: Glyphs, cursor: GpuId | None) -> list[Line]:
     """The cells, type by type; a name on the first line of a type, its counts on the last one."""
-    made: list[Line] = []
+    made: list[tuple[Line, str]] = []  # and the type whose counts stand behind it
     for index, row in enumerate(plan.rows):
         if not row.blocks:
-            made.append(line((f"{glyphs.ellipsis} and {numbers.count(plan.left_out, 'more type')}", "muted")))
+            made.append((line((f"{glyphs.ellipsis} and {numbers.count(plan.left_out, 'more type')}", "muted")), ""))
             continue
         begins = index == 0 or plan.rows[index - 1].gpu_type != row.gpu_type
         ends = index + 1 == len(plan.rows) or plan.rows[index + 1].gpu_type != row.gpu_type
         name = (fit(row.name, plan.label) if begins else " " * plan.label, "bold")
         spans = (name, (" ", ""), *_blocks(row.blocks, glyphs, cursor, plan.step))
-        made.append(_with_counts(moment, spans, row.gpu_type, cells, glyphs) if ends else spans)
-    return [cut(each, cells) for each in made]
+        made.append((spans, row.gpu_type if ends else ""))
+    counts = {kind: _counts(moment, kind, glyphs) for _, kind in made if kind}
+    busy = _busy(moment, [(cells - width(spans), counts[kind]) for spans, kind in made if kind], tuple(counts))
+    return [
+        cut(_with_counts(spans, counts[kind], busy.get(kind, EMPTY), cells) if kind else spans, cells)
+        for spans, kind in made
+    ]
 
 
 def _blocks(blocks: tuple[Block, ...], glyphs: Glyphs, cursor: GpuId | None, step: int) -> Line:
@@ -196,7 +209,49 @@ def _look(block: Block, glyphs: Glyphs) -> tuple[str, str]:
     return (glyphs.gpu_other, "gpu-other") if is_gone else (glyphs.gpu_free, "gpu-free")
 
 
-def _with_counts(moment: Moment, spans: Line, gpu_type: str, cells: int, glyphs: Glyphs) -> Line:
+def _busy(moment: Moment, rooms: list[tuple[int, list[Piece]]], kinds: tuple[str, ...]) -> dict[str, Line]:
+    """How busy each type is and was, in words that fit behind its counts; the same words for all types.
+
+    `rooms`: cells behind the GPUs of each, and its counts.
+    """
+    shares = [fleet_ledger.occupancies(moment).get(kind, 0.0) for kind in kinds]
+    most = max([*shares, *(now(moment, kind) for kind in kinds)], default=0.0)
+    for words, form in ((LAST, 0), (LAST, -1)) if is_old(moment) else FORMS:
+        said = {kind: line((busy(moment, kind, words, len(numbers.share(most))), "muted")) for kind in kinds}
+        longest = max(map(width, said.values()), default=0)
+        if all(longest + 4 + width(joined(_forms(counts, form), GAP)) <= room for room, counts in rooms):
+            return said
+    return {}
+
+
+def _forms(counts: list[Piece], which: int) -> list[Line]:
+    """The longest or the shortest ones that say something."""
+    return [[form for form in each.forms if form][which] for each in counts]
+
+
+def busy(moment: Moment, kind: str, words: str, cells: int = 5) -> str:
+    """ "92 % busy, 94 % so far" of a type, each number in `cells`; "" while none of its time has passed."""
+    so_far = fleet_ledger.occupancies(moment).get(kind)
+    if so_far is None and words != NOW:
+        return ""
+    return words.format(
+        now=numbers.share(now(moment, kind)).rjust(cells), so_far=numbers.share(so_far or 0.0).rjust(cells)
+    )
+
+
+def now(moment: Moment, kind: str) -> float:
+    """As `occupancy`, of one type."""
+    holder = moment.state.holders[kind]
+    return min(holder.runs, holder.gpus) / holder.usable if holder.usable else 0.0
+
+
+def _with_counts(spans: Line, counts: list[Piece], busy: Line, cells: int) -> Line:
+    room = cells - width(spans) - 2 - (width(busy) + 2 if busy else 0)
+    end = arranged(counts, room, GAP)
+    return fill((*spans, *GAP, *end), cells, busy) if width(end) <= room else spans
+
+
+def _counts(moment: Moment, gpu_type: str, glyphs: Glyphs) -> list[Piece]:
     holder = moment.state.holders[gpu_type]
     ours = min(holder.runs, holder.gpus)
     _, others, broken, queue, free = vacancy([holder])
@@ -217,9 +272,7 @@ def _with_counts(moment: Moment, spans: Line, gpu_type: str, cells: int, glyphs:
             counts.append(piece(weight, line((f"{number:,} {words}", role)), line((f"{number:,}{glyph}", role)), EMPTY))
     if limit is not None:
         counts.append(piece(2, line((f"limit {limit:,}", "accent")), EMPTY))
-    room = cells - width(spans) - 2
-    end = arranged(counts, room, line(("  ", "")))
-    return (*spans, ("  ", ""), *end) if width(end) <= room else spans
+    return counts
 
 
 def _told(moment: Moment, block: Block, glyphs: Glyphs) -> Line:

@@ -5,6 +5,7 @@ Pure but for the latest answer. What the columns mean: `core.ledger`.
 
 from __future__ import annotations
 
+from core import ledger as books
 from core.ledger import COLUMNS, GROUPS, Column, ledger
 from tui import numbers
 from tui.bars import stacked
@@ -54,6 +55,7 @@ WORTH_A_WORD = 0.005  # of all
 TALL = 7  # lines of the pane from which the legend has two
 
 _latest: Remembered[dict[Column, float]] = Remembered()
+_by_type: Remembered[dict[str, float]] = Remembered()
 
 
 def height(pane: int) -> int:
@@ -64,9 +66,20 @@ def height(pane: int) -> int:
 def spent(moment: Moment) -> dict[Column, float]:
     """GPU-seconds by column; between facts made again only as often as the bar could show it."""
     state = moment.state
-    step = max(1.0, (moment.now - state.started_at) / 1000)
-    parts = (state.booked, state.holders, state.active, state.pause, state.asked, state.engine, int(moment.now / step))
+    parts = (state.booked, state.holders, state.active, state.pause, state.asked, state.engine, _tick(moment))
     return _latest.get(parts, lambda: ledger(state, moment.now))
+
+
+def _tick(moment: Moment) -> int:
+    """Another number when a thousandth of the session has passed."""
+    return int(moment.now / max(1.0, (moment.now - moment.state.started_at) / 1000))
+
+
+def occupancies(moment: Moment) -> dict[str, float]:
+    """By GPU type, over the session; made again as seldom as `spent`."""
+    state = moment.state
+    parts = (state.usable_s, state.held_s, state.holders, state.active, state.engine, _tick(moment))
+    return _by_type.get(parts, lambda: books.occupancy(state, moment.now))
 
 
 def occupancy(moment: Moment) -> float | None:

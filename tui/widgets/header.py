@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from core.views import where
 from tui.glyphs import Glyphs
 from tui.keys import Chosen
 from tui.moment import Moment
 from tui.paint import EMPTY, Line, fill, line, width
 from tui.pane import Pane
+from tui.safe import end
 from tui.safe import line as safe
 from tui.widgets import condition, standing
 from tui.widgets.pieces import Piece, cut, piece, split
 from tui.widgets.watching import watching
 
 MARGIN = (" ", "")
+PLACE = 24  # cells of where runs go, where there is little room
 
 
 class Header(Pane):
@@ -35,7 +38,7 @@ def header(moment: Moment, cells: int, glyphs: Glyphs, keys: Chosen | None = Non
 
 def _first(moment: Moment, cells: int, glyphs: Glyphs, keys: Chosen) -> Line:
     left = [*_simulated(moment), _workspace(moment), *condition.pieces(moment, glyphs, keys), watching(moment.watchers)]
-    return _whole(*split(left, _where(moment), cells - 2), cells)
+    return _whole(*split(left, _where(moment, glyphs), cells - 2), cells)
 
 
 def _second(moment: Moment, cells: int, glyphs: Glyphs) -> Line:
@@ -65,13 +68,16 @@ def _workspace(moment: Moment) -> Piece:
     return piece(30, long, line((name, "bold")), EMPTY)
 
 
-def _where(moment: Moment) -> Piece:
+def _where(moment: Moment, glyphs: Glyphs) -> Piece:
+    """Of contexts with long names the end stays: the cluster and the namespace."""
     state = moment.state
     if not state.session:
         return piece(0, EMPTY)
     engine = state.engine
     by = safe(engine.executor, 40) if engine else ""
-    on = f"{by} on {safe(engine.host, 40)}" if engine and not state.simulated else by
+    on = safe(where(engine), 100) if engine and not state.simulated else by
     branch = safe(state.branch, 60)
     both = line((f"{on} · " if on else "", "muted"), (branch, "muted"))
-    return piece(5, both, line((on, "muted")) if on else EMPTY, line((by, "muted")) if by else EMPTY, EMPTY)
+    short = f"{by} {end(engine.place, PLACE, ellipsis=glyphs.ellipsis)}" if engine and engine.place else ""
+    forms = (line((text, "muted")) for text in (on, short, by) if text)
+    return piece(5, both, *forms, EMPTY)

@@ -67,11 +67,11 @@ def _improved(gain: views.Improvement | None, glyphs: Glyphs) -> list[Piece]:
     percent = numbers.percent(gain.percent, 2)
     role = "better" if gain.is_fresh and gain.percent + gain.half_percent < 0 else ""
     both = (f"{percent[:-2]} {glyphs.plus_minus} {gain.half_percent:.2f} %", role)
-    said = (" since the start" if gain.is_fresh else " since the start, not confirmed", "muted")
-    short = EMPTY if gain.is_fresh else line(("?", "muted"))
-    return [
-        piece(55, line(both, said), (line(both)[0], *short), (*line((numbers.percent(gain.percent), role)), *short))
-    ]
+    least = line((numbers.percent(gain.percent), role))
+    if gain.is_fresh:
+        return [piece(55, line(both, (" since the start", "muted")), line(both), least)]
+    long, short, word = ((text, "muted") for text in (" since the start, not confirmed", ", not confirmed", " unsure"))
+    return [piece(55, line(both, long), line(both, short), line(both, word), (*least, word))]
 
 
 # --- the budget -------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import time
 import pytest
 from moments import assert_fits, hostile, moment, texts
 from story import Story
-from tapes import crossed, simulated
+from tapes import crossed, shared, simulated
 
 from core import events as ev
 from core.fold import fold
@@ -33,7 +33,7 @@ def big(count: int = 1000) -> State:
 
 def test_every_gpu_is_a_cell_and_the_counts_stand_behind() -> None:
     shown = texts(fleet(moment(CROSSED), 50, 8, UNICODE))
-    assert shown[0] == "H100 □ ■ ■ □ □ □  2 of 6  4 free"  # e6 runs on the second, e7 on the third
+    assert shown[0] == "H100 □ ■ ■ □ □ □  2 of 6  4□     33 %, 17 % so far"  # e6 runs on the second, e7 on the third
 
 
 @pytest.mark.parametrize("cells", [36, 50, 80, 100])
@@ -153,3 +153,43 @@ def _timed(shown: Moment) -> float:
     begun = time.perf_counter()
     fleet(shown, 80, 8, UNICODE)
     return time.perf_counter() - begun
+
+
+def uneven() -> Story:
+    """Ten seconds in which one of two H100 and both H200 ran something; a third H200 is somebody else's."""
+    story = Story().fleet(H100=2, H200=3)
+    story.gpus = (*story.gpus[:4], ev.Gpu(story.gpus[4].id, "H200", held_by="bob"))
+    story.tell(ev.FleetSeen, gpus=story.gpus)
+    names = story.wave({"DEPTH": "8"}, {"DEPTH": "2"}, {"DEPTH": "6"})
+    runs = [story.start(names[0]), story.start(names[1], on="H200"), story.start(names[2], on="H200", gpu=1)]
+    story.wait(9).finish(runs[1], 1.0, seconds=1.0)
+    return story
+
+
+def test_each_type_says_how_busy_it_is_and_was() -> None:
+    shown = texts(fleet(moment(uneven().state), 65, 8, UNICODE))
+    assert shown[0] == "H100 ■ □  1 of 2  1 free                  50 % busy,  50 % so far"
+    assert shown[1].split("  ")[-1].strip() == "50 % busy, 100 % so far"
+    assert shown[0].index("busy") == shown[1].index("busy")
+
+
+def test_where_there_is_little_room_words_go_before_how_busy_a_type_is() -> None:
+    at = moment(uneven().state)
+    assert texts(fleet(at, 59, 8, UNICODE))[1].endswith("1 of 3  1 others'  1 free    50 %, 100 % so far")
+    assert texts(fleet(at, 50, 8, UNICODE))[1].endswith("1 of 3  1▪  1□      50 %, 100 % so far")
+    assert texts(fleet(at, 36, 8, UNICODE))[1] == "H200 □■▪  1/3  1▪  1□    50 %, 100 %"
+
+
+def test_how_busy_a_fleet_is_that_nobody_watches_is_not_said() -> None:
+    shown = texts(fleet(moment(uneven().state, mode="down"), 70, 8, UNICODE))
+    assert "busy" not in shown[0]
+    assert shown[1].endswith("100 % so far")
+
+
+def test_on_120_columns_a_fleet_that_is_shared_and_broken_says_it_in_the_order_of_its_heading() -> None:
+    at = moment(fold(State(), shared()))
+    assert heading(at, 50) == "Fleet · 16 GPUs · 67 % busy, 53 % so far"
+    assert texts(fleet(at, 50, 8, UNICODE))[:2] == [
+        "H100 ■■■▪■■□□■■□▪‼  7/13  2▪  1‼  3□    70 %, 63 %",
+        "H200 ■□▪  1 of 3  1 others'  1□  1◦     50 %,  1 %",
+    ]

@@ -40,6 +40,31 @@ def test_it_says_the_workspace_the_state_and_where_runs_go() -> None:
     assert "local on h · autoresearch/2026-11-23" in text
 
 
+def placed(executor: str, place: str) -> State:
+    made = story().tell(
+        ev.EngineStarted, pid=2, host="pod-7f", executor=executor, researcher="designed", version="1", place=place
+    )
+    return made.state
+
+
+@pytest.mark.parametrize(
+    ("executor", "place"), [("kubernetes", "prod-gpu/ml-team"), ("ssh", "box1, box2"), ("ssh", "cluster (Slurm)")]
+)
+def test_where_runs_go_elsewhere_the_context_or_the_hosts_are_named(executor: str, place: str) -> None:
+    state = placed(executor, place)
+    assert f"{executor} {place} · autoresearch/2026-11-23" in said(moment(state), 120)
+    first = texts(header(moment(state, now=state.at + 1), 80, UNICODE))[0]
+    assert f"{executor} {place}" in first
+
+
+def test_of_a_context_with_a_long_name_the_end_is_shown_where_there_is_little_room() -> None:
+    state = placed("kubernetes", "arn:aws:eks:eu-west-1:123456789012:cluster/prod-gpu/ml-team")
+    assert "kubernetes arn:aws:eks:eu-west-1:123456789012:cluster/prod-gpu/ml-team" in said(moment(state), 160)
+    assert "kubernetes …luster/prod-gpu/ml-team" in said(moment(state), 80)
+    for cells in (10, 40, 80, 120):
+        assert_fits(header(moment(state), cells, ASCII), cells, 2)
+
+
 def test_an_engine_that_is_down_names_the_key_that_starts_it() -> None:
     assert "engine down · S starts it again" in said(moment(CROSSED, mode="down"))
     assert "engine down · X starts it again" in said(moment(CROSSED, mode="down"), keys={"start_engine": "X"})
@@ -140,8 +165,8 @@ def test_a_gain_on_the_runs_it_was_chosen_by_is_not_called_confirmed() -> None:
     made.score(name, 0.99, 0.991)
     made.tell(ev.ExperimentJudged, experiment=name, verdict="kept", reason="better", evidence=evidence).move(name)
     assert "since the start, not confirmed" in said(moment(made.state))
-    short = said(moment(made.state), 72)
-    assert " %?" in short  # still marked where it is short
+    assert " %, not confirmed" in said(moment(made.state), 100)
+    assert " % unsure" in said(moment(made.state), 60)  # still marked where it is short, in a word
 
 
 def test_the_budget_shows_time_experiments_and_money_against_their_limits() -> None:
