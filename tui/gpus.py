@@ -22,7 +22,7 @@ from tui.remembered import Remembered
 from tui.safe import end, fit, wrap
 from tui.safe import line as safe
 from tui.telling_apart import longest, told_apart
-from tui.widgets.fleet import LAST, NOW, NOW_AND_LAST, busy, is_old
+from tui.widgets.fleet_busy import LAST, NOW, NOW_AND_LAST, busy, is_old
 from tui.widgets.fleet_cells import running
 from tui.widgets.grid_list import changes, common
 from tui.widgets.pieces import Piece, arranged, cut, piece

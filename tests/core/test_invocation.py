@@ -15,6 +15,7 @@ from core.invocation import first_facts
 from core.session import _invocation
 from core.settings import load
 from core.state import State
+from core.time_budget import Budget
 from core.views import status, where
 from k8s.client import Connection
 from k8s.executor import KubernetesExecutor
@@ -25,7 +26,11 @@ class Elsewhere:
 
 
 def opened(executor: Any, folder: Path) -> ev.EngineStarted:
-    fact = next(first_facts(State(), _invocation(load(folder, {}, {}), State(), "1", executor), "designed", 5.0))
+    fact = next(
+        first_facts(
+            State(), _invocation(load(folder, {}, {}), State(), "1", executor, Budget(8.0, True)), "designed", 5.0
+        )
+    )
     assert isinstance(fact, ev.EngineStarted)
     return fact
 

@@ -25,12 +25,12 @@ from tui.pane import Pane
 from tui.safe import fit, wrap
 from tui.safe import line as safe
 from tui.widgets import fleet_ledger
+from tui.widgets.fleet_busy import LAST, NOW_AND_LAST, busy, is_old, now, occupancy
 from tui.widgets.fleet_cells import Block, Layout, block_at, layout, moved
 from tui.widgets.pieces import Piece, arranged, cut, joined, piece
 
 GAP = line(("  ", ""))
-NOW, LAST = "{now} busy", "{so_far} so far"  # how busy a type is, and was
-NOW_AND_LAST, SHORT, BARE = f"{NOW}, {LAST}", f"{{now}}, {LAST}", "{now}, {so_far}"  # bare: as in the heading
+SHORT, BARE = f"{{now}}, {LAST}", "{now}, {so_far}"  # bare: as in the heading
 FORMS = ((NOW_AND_LAST, 0), (SHORT, 0), (SHORT, -1), (BARE, -1), (LAST, 0))  # with the longest counts, or the shortest
 MOST = 8  # lines of a pane that is as high as its content
 
@@ -126,19 +126,6 @@ def heading(moment: Moment, cells: int = 200) -> str:
     return next((form for form in forms if len(form) <= cells), "Fleet")
 
 
-def is_old(moment: Moment) -> bool:
-    """Whether nobody looks after the fleet, so that how busy it is now is not known."""
-    return moment.state.engine is None or moment.mode in ("down", "finished") or moment.state.lost is not None
-
-
-def occupancy(moment: Moment) -> float:
-    """Runs of ours, as a share of the GPUs that work and that nobody else holds."""
-    holders = moment.state.holders.values()
-    usable = vacancy(holders).usable
-    ours = sum(min(holder.runs, holder.gpus) for holder in holders)
-    return ours / usable if usable else 0.0
-
-
 def rows_for_cells(height: int) -> int:
     """Lines that the cells may take; the rest is for the ledger and what stands between."""
     return max(1, height - fleet_ledger.height(height))
@@ -227,22 +214,6 @@ def _busy(moment: Moment, rooms: list[tuple[int, list[Piece]]], kinds: tuple[str
 def _forms(counts: list[Piece], which: int) -> list[Line]:
     """The longest or the shortest ones that say something."""
     return [[form for form in each.forms if form][which] for each in counts]
-
-
-def busy(moment: Moment, kind: str, words: str, cells: int = 5) -> str:
-    """ "92 % busy, 94 % so far" of a type, each number in `cells`; "" while none of its time has passed."""
-    so_far = fleet_ledger.occupancies(moment).get(kind)
-    if so_far is None and words != NOW:
-        return ""
-    return words.format(
-        now=numbers.share(now(moment, kind)).rjust(cells), so_far=numbers.share(so_far or 0.0).rjust(cells)
-    )
-
-
-def now(moment: Moment, kind: str) -> float:
-    """As `occupancy`, of one type."""
-    holder = moment.state.holders[kind]
-    return min(holder.runs, holder.gpus) / holder.usable if holder.usable else 0.0
 
 
 def _with_counts(spans: Line, counts: list[Piece], busy: Line, cells: int) -> Line:
