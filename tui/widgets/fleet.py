@@ -201,6 +201,8 @@ def _busy(moment: Moment, rooms: list[tuple[int, list[Piece]]], kinds: tuple[str
 
     `rooms`: cells behind the GPUs of each, and its counts.
     """
+    if len(kinds) < 2:
+        return {}  # the heading says it
     shares = [fleet_ledger.occupancies(moment).get(kind, 0.0) for kind in kinds]
     most = max([*shares, *(now(moment, kind) for kind in kinds)], default=0.0)
     for words, form in ((LAST, 0), (LAST, -1)) if is_old(moment) else FORMS:
