@@ -2,19 +2,24 @@
 
 A `fingerprint:` line covers everything that decides a result. Upstream's `Model config:` covers the model alone: there
 two experiments are the same only if they differ in nothing but constants that are known to act through the model,
-because changing one of them alone changed the line. Knows states; stops nothing.
+because changing one of them alone changed the line. Another number of parameters, or another first loss from the same
+seed, refutes either. They prove nothing: two learning rates begin with the same loss. For that reason an edit of the
+code is never recognised by the model that it makes, only by a fingerprint. Knows states; stops nothing.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from core.events import RunEnded
 from core.ids import ExperimentId, number
 from core.known import Known
+from core.patch import SEED_VARIABLE
 from core.state import Experiment, Run, State
 from core.verdict import MAX_BPB, counts
 
+SAME_LOSS = 1e-6  # relative: as printed. A first loss comes before the first update, so that nothing adds up
 LATE = 0.1  # of its budget: a duplicate that is further is left to finish, and counts as a replicate
 Found = tuple[ExperimentId, ExperimentId, str]
 
@@ -44,9 +49,29 @@ def _twin(state: State, experiment: Experiment, run: Run) -> ExperimentId | None
         is_later = other.is_open and place >= known.index(experiment.id)
         if is_later or other.status in ("crashed", "vetoed", "duplicate"):
             continue
+        if any(_refutes(state, run, state.runs[name]) for name in other.runs):
+            continue
         if run.exact or _acts_through_model(state, experiment, other):
             return other.id
     return None
+
+
+def _refutes(state: State, one: Run, other: Run) -> bool:
+    """Whether two runs that report the same cannot compute the same."""
+    if one.fingerprint != other.fingerprint:
+        return False
+    if one.params_m is not None and other.params_m is not None and one.params_m != other.params_m:
+        return True
+    if one.first is None or other.first is None or one.gpu_type != other.gpu_type:
+        return False
+    (step, loss), (other_step, other_loss) = one.first, other.first
+    comparable = step == other_step and (one.seed == other.seed or not _reads_seed(state))
+    return comparable and not math.isclose(loss, other_loss, rel_tol=SAME_LOSS)
+
+
+def _reads_seed(state: State) -> bool:
+    """Whether runs differ by their seeds. Upstream's train.py has one seed for all."""
+    return any(SEED_VARIABLE in source for source in state.sources.values())
 
 
 def handed_over(state: State, names: Iterable[ExperimentId]) -> tuple[Run, ...]:

@@ -198,6 +198,8 @@ class RunReported(Event, frozen=True):
     fingerprint: str
     exact: bool = True  # false: it covers the model alone (upstream's `Model config:`), not what trains it
     params_m: float | None = None
+    step: int | None = None  # of the first loss that it printed, if it has by then
+    loss: float | None = None
 
 
 class RunStopped(Event, frozen=True):

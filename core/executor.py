@@ -14,7 +14,7 @@ import msgspec
 
 from core.events import Gpu, Outcome, ReadySet, Tier
 from core.ids import ExperimentId, GpuId, RunId, WaveId
-from core.transcript import Progress, Summary
+from core.transcript import Progress, Reader, Summary
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +57,22 @@ class Reported(msgspec.Struct, frozen=True):
     fingerprint: str
     exact: bool = True  # false: it covers the model alone, not what trains it
     params_m: float | None = None
+    step: int | None = None  # of the first loss that it printed, if it has
+    loss: float | None = None
+
+
+def reported(run: RunId, at: float, said: Reader) -> Reported:
+    """As its log has it."""
+    first = said.first
+    return Reported(
+        run,
+        at,
+        said.fingerprint,
+        exact=said.is_exact,
+        params_m=said.params_m,
+        step=first.step if first else None,
+        loss=first.loss if first else None,
+    )
 
 
 class Progressed(msgspec.Struct, frozen=True):

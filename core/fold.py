@@ -258,7 +258,10 @@ def _run_reported(s: Draft, fact: ev.RunReported) -> None:
     run = s.runs.get(fact.run)
     if run is None or not fact.fingerprint:
         return
-    s.own("runs")[fact.run] = _replace(run, fingerprint=fact.fingerprint, exact=fact.exact)
+    first = (fact.step, fact.loss) if fact.step is not None and fact.loss is not None else None
+    s.own("runs")[fact.run] = _replace(
+        run, fingerprint=fact.fingerprint, exact=fact.exact, params_m=fact.params_m, first=first
+    )
     known = s.own("fingerprints").get(fact.fingerprint, ())  # another object: something was reported
     if run.experiment not in known:
         s.fingerprints[fact.fingerprint] = (*known, run.experiment)

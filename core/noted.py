@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from core import events as ev
 from core import executor as seen
 from core import policy, waves
@@ -57,8 +59,8 @@ def sighted(state: State, sight: Sight) -> Iterator[ev.Known]:
             yield ev.RunStarted(at=at, run=name, gpu=gpu)
         case seen.Waiting(name, at, reason, needs_a_person) if _is_new(run, reason):
             yield ev.RunWaiting(at=at, run=name, reason=reason, needs_a_person=needs_a_person)
-        case seen.Reported(name, at, fingerprint, exact, params_m) if not run.fingerprint:
-            yield ev.RunReported(at=at, run=name, fingerprint=fingerprint, exact=exact, params_m=params_m)
+        case seen.Reported() if not run.fingerprint:
+            yield ev.RunReported(**msgspec.structs.asdict(sight))
         case seen.Progressed(name, at, now):
             yield ev.RunProgressed(
                 at=at, run=name, step=now.step, fraction=now.fraction, loss=now.loss, tokens_per_s=now.tokens_per_s

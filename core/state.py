@@ -58,6 +58,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     training_at: float | None = None  # first progress seen: start-up is over
     fingerprint: str = ""  # what it says it computes
     exact: bool = True  # whether that covers everything that decides its result
+    params_m: float | None = None  # as it says itself
+    first: tuple[int, float] | None = None  # step and training loss of the first progress that it printed
     stopped: str = ""  # why it was stopped early, if it was
     stopped_by: str = ""  # the operator for whom it was stopped, if it was
     curve: Curve = ()  # once it has ended

@@ -20,6 +20,7 @@ HEAD, TAIL = 4096, 8192  # characters kept of a line longer than both together
 LINES, WIDTH = 64, 400  # what tail() can show
 BLOCK = 64  # lines after `---` that may belong to the result
 FIELDS = 40  # kept of one block
+COUNTS = 20  # lines after `Parameter counts:` that may belong to it
 TEXT = 2000  # characters kept of a fingerprint or a corpus
 
 _ESCAPE = re.compile(
@@ -36,10 +37,11 @@ _PAIR = re.compile(r"([A-Za-z][\w/]*)\s*[:=]\s*([^\s|]+)", re.ASCII)
 _FIELD = re.compile(r"([a-z]\w{0,39}):\s+(\S.*)", re.ASCII)
 _NUMBER = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _NOTABLE = re.compile(
-    r"---|FAIL|fingerprint:|corpus:|Model config:|Traceback \(most|Error|Exception|KeyboardInterrupt"
+    r"---|FAIL|fingerprint:|corpus:|Model config:|Parameter counts:|Traceback \(most|Error|Exception|KeyboardInterrupt"
     r"|Killed|Segmentation fault|Aborted|Bus error|terminate called"
 )
 _PARAMETERS = re.compile(r"\bnum_params\W{1,4}(\d{1,15})\b", re.ASCII)
+_TOTAL = re.compile(r"total\s*:\s*(\d{1,3}(?:,\d{3})+|\d{1,15})", re.ASCII)  # of upstream's `Parameter counts:`
 _RAISED = re.compile(r"(?:[A-Za-z_]\w*\.)*((?<=\.)[a-z_]\w*|[A-Z]\w*)(?:: .*)?$")  # the last line of a traceback
 _ERROR = re.compile(r"(?:[A-Za-z_]\w*\.)*(\w*(?:Error|Exception|KeyboardInterrupt))(?:: .*)?$")  # … without one
 _FAIL = re.compile(r"(?:^|\s{2})FAIL\b(?:: *(\S.*))?")  # may be printed right behind a progress line
@@ -94,6 +96,9 @@ class Reader:
         self._line = ""  # the current line as last rewritten
         self._lines: deque[str] = deque(maxlen=LINES)
         self._step = ""  # the latest progress, unparsed
+        self._first: Progress | None = None
+        self._counts = 0  # how many more lines may belong to the parameter counts
+        self._parameters = ""
         self._block = 0  # how many more lines may belong to the block
         self._fields: dict[str, str] = {}  # of the latest block
         self._result: dict[str, str] = {}  # of the latest block with a val_bpb
@@ -127,18 +132,36 @@ class Reader:
         return bool(self._fingerprint)
 
     @property
+    def is_identified(self) -> bool:
+        """Whether all has been said that tells what is computed.
+
+        `Model config:` counts only when training has begun: a `fingerprint:` line, the number of parameters and the
+        first loss follow behind it.
+        """
+        return self.is_exact or bool(self._config and (self._step or self.first))
+
+    @property
     def params_m(self) -> float | None:
-        """Millions of parameters, as `Model config:` has them; None if it does not say."""
+        """Millions of parameters, as `Model config:` or upstream's `Parameter counts:` have them; None without."""
         match = _PARAMETERS.search(self._config)
-        return int(match[1]) / 1e6 if match else None
+        text = match[1] if match else self._parameters.replace(",", "")
+        return int(text) / 1e6 if text else None
+
+    @property
+    def first(self) -> Progress | None:
+        """The first progress line with a loss: that of the model as it was made, where it is the first step's."""
+        return self._first or _first_loss(_ESCAPE.sub("", self._whole()))
 
     @property
     def progress(self) -> Progress | None:
         """The latest progress line. A line still being written counts once it says all that the one before said."""
         last = _progress(self._step)
-        whole = max(self._pending.rfind(" "), self._pending.rfind("|")) + 1
-        written = _progress(_last_step(_ESCAPE.sub("", self._pending[:whole])))
+        written = _progress(_last_step(_ESCAPE.sub("", self._whole())))
         return last if written is None or (last and _known(last) - _known(written)) else written
+
+    def _whole(self) -> str:
+        """The words of the line still being written that nothing can be added to."""
+        return self._pending[: max(self._pending.rfind(" "), self._pending.rfind("|")) + 1]
 
     def summary(self) -> Summary | None:
         """The result; None as long as there is none."""
@@ -178,7 +201,8 @@ class Reader:
             self._line = text[: 2 * WIDTH]
         if "step" in text:
             self._step = _last_step(text) or self._step
-        if self._block or self._in_traceback or _NOTABLE.search(text):
+            self._first = self._first or _first_loss(text)
+        if self._block or self._counts or self._in_traceback or _NOTABLE.search(text):
             self._note(text)
 
     def _note(self, text: str) -> None:
@@ -186,6 +210,7 @@ class Reader:
         line = (text[rank.end() :] if rank else text).rstrip()
         self._note_result(line.strip())
         self._note_cause(line)
+        self._note_counts(line.strip())
         name, _, value = line.partition(":")
         match name:
             case "fingerprint":
@@ -205,6 +230,14 @@ class Reader:
                 self._fields[match[1]] = match[2][:200]
             if match and match[1] == "val_bpb":
                 self._result = self._fields
+
+    def _note_counts(self, line: str) -> None:
+        if line == "Parameter counts:":
+            self._counts = COUNTS
+        elif self._counts:
+            total = _TOTAL.fullmatch(line)
+            self._parameters = total[1] if total else self._parameters
+            self._counts = 0 if total or ":" not in line else self._counts - 1
 
     def _note_cause(self, line: str) -> None:
         if "Traceback (most recent call last)" in line:
@@ -264,6 +297,11 @@ def _last_step(text: str) -> str:
     for match in _STEP.finditer(text):
         start = match.start()
     return text[start : start + 400] if start >= 0 else ""
+
+
+def _first_loss(text: str) -> Progress | None:
+    read = (_progress(text[match.start() : match.start() + 400]) for match in _STEP.finditer(text))
+    return next((progress for progress in read if progress is not None and progress.loss is not None), None)
 
 
 def _progress(text: str) -> Progress | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from core.clock import Clock
-from core.executor import Progressed, Reported
+from core.executor import Progressed, Reported, reported
 from core.ids import RunId
 from core.transcript import Progress, Reader
 from k8s.client import ClusterError, Connection
@@ -102,10 +102,9 @@ class Listening:
 
     def _tell(self, heard: _Heard) -> None:
         now, reader = self._clock.now(), heard.reader
-        if not heard.told and (reader.is_exact or (reader.fingerprint and reader.progress)):
+        if not heard.told and reader.is_identified:
             heard.told = True
-            parameters = reader.params_m
-            self._report(Reported(heard.run, now, reader.fingerprint, exact=reader.is_exact, params_m=parameters))
+            self._report(reported(heard.run, now, reader))
         if now >= heard.report_at and reader.progress not in (None, heard.reported):
             assert reader.progress is not None  # noqa: S101  for the type checker
             heard.report_at, heard.reported = now + REPORT_EVERY, reader.progress

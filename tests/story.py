@@ -121,8 +121,8 @@ class Story:
         self.tell(ev.RunStarted, run=run, gpu=[each.id for each in self.gpus if each.type == kind][gpu])
         return run
 
-    def report(self, run: RunId, fingerprint: str, *, exact: bool = True) -> Story:
-        return self.tell(ev.RunReported, run=run, fingerprint=fingerprint, exact=exact)
+    def report(self, run: RunId, fingerprint: str, *, exact: bool = True, **more: Any) -> Story:
+        return self.tell(ev.RunReported, run=run, fingerprint=fingerprint, exact=exact, **more)
 
     def progress(self, run: RunId, *losses: float) -> Story:
         """One loss per twentieth of the budget."""

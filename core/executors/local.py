@@ -20,7 +20,7 @@ import msgspec
 
 from core.clock import Clock
 from core.errors import NothingRuns
-from core.executor import Absent, Ended, FleetObserved, Job, Observation, Progressed, Reported, Started, Synced
+from core.executor import Absent, Ended, FleetObserved, Job, Observation, Progressed, Started, Synced, reported
 from core.executors import local_folder
 from core.executors.gpus import Slot
 from core.executors.local_environment import base_environment, run_environment
@@ -347,4 +347,4 @@ class LocalExecutor:
 
     def _tell_identity(self, run: _Run, now: float) -> None:
         if said := run.log.identity():
-            self._report(Reported(run.id, now, said.fingerprint, exact=said.is_exact, params_m=said.params_m))
+            self._report(reported(run.id, now, said))

@@ -37,11 +37,8 @@ class Log:
         return progress
 
     def identity(self) -> Reader | None:
-        """The reader, once: when the log says what is computed.
-
-        `Model config:` counts only when training has begun, as a `fingerprint:` line may follow right behind it.
-        """
-        if self._told or not (self.reader.is_exact or (self.reader.fingerprint and self.reader.progress)):
+        """The reader, once: when the log says what is computed."""
+        if self._told or not self.reader.is_identified:
             return None
         self._told = True
         return self.reader

@@ -28,10 +28,10 @@ from core.executor import (
     Lost,
     Observation,
     Progressed,
-    Reported,
     Started,
     Synced,
     Waiting,
+    reported,
 )
 from core.executors.local_outcome import Begin, Exit, ended
 from core.hosts.campaign import Campaign
@@ -321,7 +321,7 @@ class SshExecutor:
     def _listen(self, run: Run, now: float) -> None:
         progress = run.log.follow(now)
         if said := run.log.identity():
-            self._news.tell(Reported(run.id, now, said.fingerprint, exact=said.is_exact, params_m=said.params_m))
+            self._news.tell(reported(run.id, now, said))
         if progress:
             self._news.tell(Progressed(run.id, now, progress))
 
@@ -330,7 +330,7 @@ class SshExecutor:
     def _end(self, run: Run, end: Exit, *, is_void: bool = False) -> None:
         reader = run.log.finish()
         if run.started_at is not None and (said := run.log.identity()):
-            self._news.tell(Reported(run.id, end.at, said.fingerprint, exact=said.is_exact, params_m=said.params_m))
+            self._news.tell(reported(run.id, end.at, said))
         self._conclude(run, ended(run.id, end, reader, self._campaign.limits, is_void=is_void))
 
     def _lose(self, run: Run, reason: str) -> None:

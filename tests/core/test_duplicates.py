@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from story import E0, SOURCE, Story
@@ -258,3 +259,64 @@ def test_a_duplicate_whose_run_has_ended_is_not_cancelled_again() -> None:
     for run in (RunId("e4-1"), RunId("e6-1")):
         story.cancel(run)
     assert not [move for move in plan(story.state, Rules(), story.at) if isinstance(move, Cancel)]
+
+
+# --- what refutes it --------------------------------------------------------------------------------------------------
+
+FIXED = UPSTREAM.replace('int(os.environ.get("AUTORESEARCH_SEED", 1))', "42")  # as upstream's train.py has it
+
+
+def ratios(first: dict[str, Any], second: dict[str, Any], *, source: str = UPSTREAM, seed: int = 1) -> Story:
+    """Ratios 48 and 72 are two models; 72 and 80 print the same one, with `first` and `second` besides."""
+    story = Story(gpus=4, source=source)
+    names = story.wave(
+        *({"ASPECT_RATIO": str(ratio)} for ratio in (48, 72, 80)), factors={"ASPECT_RATIO": ("48", "72")}
+    )
+    for name, ratio, more in zip(names[:2], (48, 72), ({}, first), strict=True):
+        story.report(story.start(name), model_line(ratio), exact=False, **more)
+    last = RunId("e3-1")
+    story.tell(ev.RunRequested, run=last, experiment=E3, gpu_type="cpu", seed=seed)
+    story.tell(ev.RunStarted, run=last, gpu=story.gpus[3].id)
+    return story.report(last, model_line(80), exact=False, **second)
+
+
+def test_the_same_model_line_with_another_number_of_parameters_is_another_model() -> None:
+    assert found(ratios({"params_m": 50.3}, {"params_m": 50.3})) == {E3: E2}
+    assert found(ratios({"params_m": 50.3}, {})) == {E3: E2}, "one that does not say refutes nothing"
+    assert found(ratios({"params_m": 50.3}, {"params_m": 50.4})) == {}
+
+
+def test_another_first_loss_from_the_same_seed_is_another_model() -> None:
+    begin: dict[str, Any] = {"step": 0, "loss": 9.010913}
+    assert found(ratios(begin, begin)) == {E3: E2}
+    assert found(ratios(begin, {"step": 0, "loss": 9.010914})) == {E3: E2}, "a last digit is rounding"
+    assert found(ratios(begin, {"step": 0, "loss": 9.0112})) == {}
+
+
+def test_first_losses_of_other_steps_and_other_seeds_do_not_compare() -> None:
+    begin: dict[str, Any] = {"step": 0, "loss": 9.010913}
+    assert found(ratios(begin, {"step": 3, "loss": 8.9})) == {E3: E2}
+    assert found(ratios(begin, {"step": 0, "loss": 9.0112}, seed=2)) == {E3: E2}
+
+
+def test_a_train_py_that_reads_no_seed_has_the_same_one_in_every_run() -> None:
+    begin: dict[str, Any] = {"step": 0, "loss": 9.010913}
+    assert found(ratios(begin, {"step": 0, "loss": 9.0112}, seed=2, source=FIXED)) == {}
+    assert found(ratios(begin, begin, seed=2, source=FIXED)) == {E3: E2}
+
+
+def test_a_fingerprint_is_not_believed_against_the_number_of_parameters() -> None:
+    story = Story()
+    one, other = story.wave({"DEPTH": "2"}, {"DEPTH": "3"})
+    story.report(story.start(one), "f", params_m=50.3).report(story.start(other, gpu=1), "f", params_m=51.0)
+    assert found(story) == {}
+
+
+def test_an_edit_with_the_model_parameters_and_first_loss_of_its_parent_is_no_duplicate() -> None:
+    """It may act on what trains the model, which shows in none of them."""
+    said: dict[str, Any] = {"exact": False, "params_m": 50.3, "step": 0, "loss": 9.010913}
+    story = Story(gpus=3, source=FIXED)
+    story.report(story.start(E0), model_line(100), **said).wave()
+    name = story.edit(Edit("WARMDOWN_RATIO = 0.5", "WARMDOWN_RATIO = 0.5 + 0.1"), "longer warm-down")
+    story.report(story.start(name, gpu=1), model_line(100), **said)
+    assert found(story) == {}

@@ -41,6 +41,7 @@ async def test_upstreams_model_configuration_is_reported_once_training_has_begun
         reported = await engine.first(Reported)
         assert not reported.exact
         assert reported.params_m == pytest.approx(50.332176)
+        assert (reported.step, reported.loss) == (1, 2.5)
         await engine.run(config + RESULT, RunId("e2-1"))
         assert engine.of(Reported, RunId("e2-1")) == []
 
