@@ -58,6 +58,7 @@ def _row(group: Group, id_: str, keys: str, label: str, text: str, footer: int =
 
 ACTIONS: tuple[Action, ...] = (
     _research("veto", "v", "veto", "Veto the selected experiment; if it runs, asks first.", dangerous=True, footer=2),
+    _research("veto_because", "W", "veto, why", "Veto it with a reason, which the researcher reads.", dangerous=True),
     _research("promote", "p", "promote", "The selected experiment first; or look again at a discarded one.", footer=3),
     _research("undo", "u", "undo", "Take back your last command while that is possible.", footer=8),
     _research("rerun", "r", "rerun", "Run the selected experiment once more, with another seed.", footer=9),

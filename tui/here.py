@@ -35,6 +35,7 @@ _ONLY = {
     "wave_back": _WAVES,
     "wave_on": _WAVES,
 }
+FIRST = {"log": ("filter", "copy"), "effects": ("copy",), "researcher": ("copy",)}  # in the footer of that screen
 _LABELS = {("diff", "open"): "unfold", ("log", "filter"): "search", ("help", "help"): "close"}
 
 

@@ -95,7 +95,10 @@ def _legend(cells: int, glyphs: Glyphs) -> Block:
 
 
 def _mouse(cells: int) -> Block:
-    said = "Click selects, a second click opens; the wheel scrolls; keys in the bottom line can be clicked."
+    said = (
+        "Click selects, a second click opens; the wheel scrolls, on the chart it zooms, and dragging pans; keys in the "
+        "bottom line can be clicked."
+    )
     return [line(("Mouse", "accent bold")), *(line((text, "")) for text in wrap(said, cells))]
 
 

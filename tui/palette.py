@@ -19,13 +19,11 @@ from textual.widgets import OptionList
 
 from tui.actions import ACTIONS, Action, is_there, why_not
 from tui.keys import key_of
-from tui.messages import Selected, WaveChosen
 from tui.moment import Moment
-from tui.obedience import choose_theme
+from tui.obedience import choose_theme, obey
 from tui.safe import line
 
 if TYPE_CHECKING:
-    from core.ids import ExperimentId, WaveId
     from tui.app import ControlRoom
 
 FOUND = 40  # experiments that are offered
@@ -66,26 +64,16 @@ def themes(room: ControlRoom) -> Iterable[Entry]:
 
 
 def waves(room: ControlRoom) -> Iterable[Entry]:
+    """Shown where it is in view, as after ":w3"."""
     for name, wave in reversed(room.moment.state.waves.items()):
-        yield Entry(f"go to {name}", line(wave.reason, 200), partial(_go_to_wave, room, name))
+        yield Entry(f"go to {name}", line(wave.reason, 200), partial(obey, room, name))
 
 
 def experiments(room: ControlRoom) -> Iterable[Entry]:
     """The latest first."""
     for name, experiment in reversed(room.moment.state.experiments.items()):
-        run = partial(_go_to, room, name)
+        run = partial(obey, room, name)
         yield Entry(f"go to {name} {line(experiment.title, 80)}", experiment.status, run)
-
-
-def _go_to(room: ControlRoom, name: ExperimentId) -> None:
-    wave = room.moment.state.experiments[name].wave
-    if wave is not None:
-        room.on_wave_chosen(WaveChosen(wave))
-    room.on_selected(Selected(name))
-
-
-def _go_to_wave(room: ControlRoom, name: WaveId) -> None:
-    room.on_wave_chosen(WaveChosen(name))
 
 
 class Everything(Provider):

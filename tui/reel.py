@@ -81,9 +81,13 @@ async def staged(reel: Reel, size: Size, theme: str | None) -> AsyncIterator[Pil
     chosen = preferences(os.environ, encoding="utf-8")
     if theme is not None and theme not in chosen.looks:
         raise UsageError(f"There is no theme {theme!r}; there are {', '.join(chosen.looks)}.")
-    os.environ["TEXTUAL_ANIMATIONS"] = "none"
     room = ControlRoom(
-        reel, chosen.looks, theme=theme or chosen.theme, workspace=reel.recording.path.name, read_only=True
+        reel,
+        chosen.looks,
+        theme=theme or chosen.theme,
+        workspace=reel.recording.path.name,
+        read_only=True,
+        reduced_motion=True,
     )
     async with room.run_test(size=size) as pilot:
         yield pilot

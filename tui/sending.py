@@ -18,26 +18,47 @@ from core.ids import CommandId
 from tui.deeds import TOGETHER, deed, sort_out, taken_back, told
 from tui.moment import Moment
 from tui.safe import line
-from tui.screens.ask import Confirm, Prompt
-from tui.wishes import question, wish
+from tui.screens.ask import Answer, Confirm, Prompt
+from tui.wishes import question, why_question, wish
 
 if TYPE_CHECKING:
     from tui.app import ControlRoom
 
+REASONED = ("veto", "stop_run")  # what is asked about and may be given a reason
 GROUPS = 50  # key presses on several experiments that are remembered, for undo
 
 
 def ask(room: ControlRoom, name: str, moment: Moment, text: str = "") -> None:
     """Asks what is to be asked, then sends. What was chosen before asking is what it is done to."""
-    if asked := question(name, moment):
+    if name == "veto_because":
+        _ask_why(room, "veto", moment)
+    elif asked := question(name, moment):
         verb = name.replace("_", " ")
-        room.push_screen(Confirm(line(asked), verb), lambda yes: carry_out(room, name, moment, text) if yes else None)
+        may_say_why = name in REASONED and not text
+
+        def answered(answer: Answer | None) -> None:
+            if answer == "why":
+                _ask_why(room, name, moment)
+            elif answer == "yes":
+                carry_out(room, name, moment, text)
+
+        room.push_screen(Confirm(line(asked), verb, may_say_why=may_say_why), answered)
     elif name == "steer" and not text:
         room.push_screen(
             Prompt("A note to the researcher"), lambda said: carry_out(room, name, moment, said) if said else None
         )
     else:
         carry_out(room, name, moment, text)
+
+
+def _ask_why(room: ControlRoom, name: str, moment: Moment) -> None:
+    """A line for the reason, which is also the question whether; enter alone gives none."""
+    verb = name.replace("_", " ")
+    hint = f"the researcher reads it   enter: {verb}, also without a reason   esc: no {verb}"
+    room.push_screen(
+        Prompt(line(why_question(name, moment)), hint=hint, may_be_empty=True),
+        lambda said: carry_out(room, name, moment, said) if said is not None else None,
+    )
 
 
 def carry_out(room: ControlRoom, name: str, moment: Moment, text: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from core import commands as c
 from core import views
 from core.ids import ExperimentId
@@ -18,7 +20,7 @@ def wish(action: str, moment: Moment, text: str = "") -> tuple[c.Command, ...] |
     """The commands, one per marked experiment; or a sentence why there is none. `text`: a reason or a note."""
     by: dict[str, Any] = {"by": moment.operator, "at": moment.now}
     match action:
-        case "veto":
+        case "veto" | "veto_because":
             return _each(moment, lambda name: c.Veto(experiment=name, reason=text, **by))
         case "promote":
             return _each(moment, lambda name: c.Promote(experiment=name, reason=text, **by))
@@ -66,11 +68,19 @@ def question(action: str, moment: Moment) -> str:
         )
     if action not in ("veto", "stop_run"):
         return ""
+    if action == "veto" and len(moment.marked) == 1:  # it is what is vetoed, wherever the cursor is by now
+        moment = msgspec.structs.replace(moment, selected=next(iter(moment.marked)))
     if len(moment.marked) > 1:
         return _about_many(moment) if action == "veto" else ""
     spent = _spent(moment)
     verb = "Veto" if action == "veto" else "Stop the run of"
     return f"{verb} {moment.selected}? {spent}" if spent else ""
+
+
+def why_question(action: str, moment: Moment) -> str:
+    """Above the line for a reason: "Veto e42? 3m10s on an H100 spent. Why?" """
+    name = next(iter(moment.marked), moment.selected)
+    return f"{question(action, moment) or f'Veto {name}?'} Why?"
 
 
 def _about_many(moment: Moment) -> str:

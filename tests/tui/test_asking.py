@@ -9,9 +9,13 @@ from pictures import strips
 from rooms import Room
 from tapes import crossed
 from textual import events
+from textual.pilot import Pilot
 
+from core import commands as c
 from core import events as ev
 from core.fold import fold
+from core.ids import ExperimentId
+from tui.messages import Marked, Selected
 from tui.moment import Moment
 from tui.screens.ask import LONGEST, Confirm, Prompt
 from tui.screens.command import CommandLine
@@ -129,3 +133,91 @@ async def test_the_second_answer_of_a_hasty_keyboard_goes_nowhere(screen: Any) -
         await pilot.pause()
         assert answers == ["first"]
         assert len(app.screen_stack) == depth
+
+
+# --- a veto and its reason --------------------------------------------------------------------------------------------
+
+RUNNING, QUEUED = "e6", "e8"
+
+
+async def at(pilot: Pilot[Any], name: str) -> None:
+    app: Any = pilot.app
+    await pilot.pause()
+    app.on_selected(Selected(ExperimentId(name)))
+    await pilot.pause()
+
+
+def vetoes(app: Window) -> list[tuple[str, str]]:
+    assert all(isinstance(command, c.Veto) for command in app.still.sent)
+    return [(command.experiment, command.reason) for command in app.still.sent if isinstance(command, c.Veto)]
+
+
+async def test_v_vetoes_what_is_queued_at_once_and_asks_about_what_runs() -> None:
+    app = Window()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at(pilot, QUEUED)
+        await pilot.press("v")
+        assert vetoes(app) == [(QUEUED, "")]
+        await at(pilot, RUNNING)
+        await pilot.press("v")
+        assert isinstance(app.screen, Confirm)
+        assert "w veto, and say why" in seen(app)
+        await pilot.press("y")
+        await pilot.pause()
+        assert vetoes(app) == [(QUEUED, ""), (RUNNING, "")]
+
+
+@pytest.mark.parametrize(("keys", "name"), [("W", QUEUED), ("W", RUNNING), ("v w", RUNNING)])
+async def test_a_veto_takes_a_reason_in_one_line(keys: str, name: str) -> None:
+    app = Window()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at(pilot, name)
+        await pilot.press(*keys.split())
+        await pilot.pause()
+        assert isinstance(app.screen, Prompt)
+        assert f"Veto {name}?" in seen(app)
+        assert ("spent" in seen(app)) == (name == RUNNING)
+        await pilot.press(*"slow", "space", *"one", "enter")
+        await pilot.pause()
+        assert vetoes(app) == [(name, "slow one")]
+
+
+async def test_a_reason_may_be_left_out_and_escape_vetoes_nothing() -> None:
+    app = Window()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at(pilot, QUEUED)
+        await pilot.press("W", "x", "escape")
+        assert vetoes(app) == []
+        await pilot.press("W", "enter")
+        await pilot.pause()
+        assert vetoes(app) == [(QUEUED, "")]
+
+
+async def test_a_run_is_stopped_with_a_reason_and_what_asks_without_one_takes_none() -> None:
+    app = Window()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at(pilot, RUNNING)
+        await pilot.press("k", "w", *"hangs", "enter")
+        await pilot.pause()
+        (stop,) = app.still.sent
+        assert isinstance(stop, c.StopRun)
+        assert stop.reason == "hangs"
+        await pilot.press("Q", "w")
+        await pilot.pause()
+        assert isinstance(app.screen, Confirm)
+        assert len(app.still.sent) == 1
+
+
+async def test_what_is_asked_about_is_what_is_marked() -> None:
+    """The cursor goes on after a mark; one that runs is still asked about."""
+    app = Window()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at(pilot, QUEUED)
+        app.on_marked(Marked(frozenset({ExperimentId(RUNNING)})))
+        await pilot.press("v")
+        await pilot.pause()
+        assert isinstance(app.screen, Confirm)
+        assert f"Veto {RUNNING}?" in seen(app)
+        await pilot.press("n", "W")
+        await pilot.pause()
+        assert f"Veto {RUNNING}?" in seen(app)

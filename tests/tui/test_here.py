@@ -138,6 +138,13 @@ async def test_the_footer_shows_the_key_that_reaches_the_table() -> None:
         assert "ctrl+k stop run" in footer()
 
 
+async def test_over_a_log_searching_and_copying_come_first() -> None:
+    app = Window(crossed())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on(pilot, "log")
+        assert strips(app)[-1].text.startswith(" / search  c copy  v veto ")
+
+
 async def test_the_dashboards_panes_are_a_key_away_from_every_screen() -> None:
     app = Window(crossed())
     async with app.run_test(size=(120, 40)) as pilot:

@@ -117,7 +117,7 @@ _ONE_WAVE = {**_HERE, "wave_back": "w1 is the first wave.", "wave_on": "w1 is th
 _RUNNING = {**_ONE_WAVE, "undo": "nothing", "approve": "No wave waits", "start_engine": "running", **_ALL_GPUS}
 _BARE = {
     **_HERE,
-    **dict.fromkeys(("veto", "promote", "rerun", "stop_run", "open", "diff", "log"), NOTHING),
+    **dict.fromkeys(("veto", "veto_because", "promote", "rerun", "stop_run", "open", "diff", "log"), NOTHING),
     **dict.fromkeys(("effects", "wave_back", "wave_on"), "There is no wave yet."),
     **dict.fromkeys(("more_gpus", "fewer_gpus"), "No GPU is selected"),
     "undo": "nothing",
@@ -200,7 +200,8 @@ async def toggles(_: Pilot[Any], app: Any) -> None:
 
 
 DOES: dict[str, Check] = {
-    "veto": sends(c.Veto), "promote": sends(c.Promote), "undo": sends(c.Undo), "rerun": sends(c.Rerun),
+    "veto": sends(c.Veto), "veto_because": sends(c.Veto), "promote": sends(c.Promote), "undo": sends(c.Undo),
+    "rerun": sends(c.Rerun),
     "stop_run": sends(c.StopRun), "pause": toggles, "steer": sends(c.Note), "gate": sends(c.Gate),
     "approve": sends(c.Approve), "stop_engine": sends(c.Stop), "start_engine": holds(lambda app: app.engines == 1),
     "more_gpus": sends(c.MaxGpus), "fewer_gpus": sends(c.MaxGpus),

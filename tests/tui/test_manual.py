@@ -149,6 +149,24 @@ def test_the_palette_carries_out_what_is_chosen() -> None:
         await palette(pilot, "go to e3")
         await choose(pilot)
         assert app.moment.selected == "e3"
+        assert isinstance(app.screen, Dashboard)
+
+    drive(app, steps)
+
+
+@pytest.mark.parametrize("key", ["question_mark", "R", "t", "F"])
+@pytest.mark.parametrize("name", ["e3", "w1"])
+def test_what_is_gone_to_is_shown_wherever_one_was(key: str, name: str) -> None:
+    app = Room(crossed())
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await pilot.press(key)
+        await pilot.pause()
+        assert not isinstance(app.screen, Dashboard)
+        await palette(pilot, f"go to {name}")
+        await choose(pilot)
+        assert isinstance(app.screen, Dashboard)
+        assert name in (app.moment.selected, app.moment.wave)
 
     drive(app, steps)
 

@@ -107,6 +107,7 @@ def test_every_verb_is_an_action_of_the_table() -> None:
 
 def test_every_action_of_the_research_group_can_be_said() -> None:
     research = {action.id for action in BY_ID.values() if action.group == "research"}
+    research.remove("veto_because")  # a reason stands behind ":veto e42"
     assert research <= {verb.action for verb in VERBS.values()}
 
 

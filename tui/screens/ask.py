@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -14,13 +14,14 @@ from textual.widgets import Input, Static
 
 from tui.screens.once import Once
 
-Answer = TypeVar("Answer")
+Answer = Literal["yes", "no", "why"]
+Given = TypeVar("Given")
 LONGEST = 4000  # characters of a line: as long as a note may be
 QUIET_S = 1.0  # what goes on being too much is not said again
 
 
-class Confirm(Once[bool]):
-    """True for y; False for n, escape or anything else that is a decision."""
+class Confirm(Once[Answer]):
+    """ "yes" for y; "no" for n and escape; "why" for w, where a reason may be given."""
 
     DEFAULT_CSS = """
     Confirm { align: center middle; }
@@ -31,21 +32,24 @@ class Confirm(Once[bool]):
     Confirm .hint { color: $muted; margin-top: 1; }
     """
     BINDINGS = [  # noqa: RUF012  as Textual has it
-        Binding("y,Y", "answer(True)", "Yes"),
-        Binding("n,N,escape,q", "answer(False)", "No"),
+        Binding("y,Y", "answer('yes')", "Yes"),
+        Binding("n,N,escape,q", "answer('no')", "No"),
+        Binding("w,W", "answer('why')", "Why"),
     ]
 
-    def __init__(self, question: str, yes: str = "yes") -> None:
+    def __init__(self, question: str, yes: str = "yes", *, may_say_why: bool = False) -> None:
         super().__init__()
-        self._question, self._yes = question, yes
+        self._question, self._yes, self._may_say_why = question, yes, may_say_why
 
     def compose(self) -> ComposeResult:
+        why = f"   w {self._yes}, and say why" if self._may_say_why else ""
         with Vertical():
             yield Static(self._question, markup=False)
-            yield Static(f"y {self._yes}   n no", classes="hint", markup=False)
+            yield Static(f"y {self._yes}{why}   n no", classes="hint", markup=False)
 
-    def action_answer(self, yes: bool) -> None:
-        self.dismiss(yes)
+    def action_answer(self, answer: Answer) -> None:
+        if answer != "why" or self._may_say_why:
+            self.dismiss(answer)
 
 
 class Field(Input):
@@ -82,7 +86,7 @@ class Field(Input):
             self.app.notify(sentence, severity="warning", markup=False)
 
 
-class Ahead(Once[Answer]):
+class Ahead(Once[Given]):
     """A modal screen with one Input, which also takes the keys that were typed before it was drawn.
 
     They were on their way to what had the focus then; a slow link brings them all at once. So it hands on the keys

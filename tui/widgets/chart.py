@@ -67,6 +67,7 @@ class ChartPane(Pane):
         self._is_waiting = False  # for the next look at many results
         self._looked_at = 0.0
         self._dragged: tuple[int, int] | None = None
+        self._has_moved = False  # since the button went down: what comes of it is no click
 
     # --- showing ---
 
@@ -169,7 +170,7 @@ class ChartPane(Pane):
             self._look(viewport.zoomed(self.port, self._whole(), factor, at))
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        self._dragged = (event.screen_x, event.screen_y)
+        self._dragged, self._has_moved = (event.screen_x, event.screen_y), False
         self.capture_mouse()
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
@@ -181,13 +182,14 @@ class ChartPane(Pane):
             return
         across, down = event.screen_x - self._dragged[0], event.screen_y - self._dragged[1]
         self._dragged = (event.screen_x, event.screen_y)
+        self._has_moved = self._has_moved or bool(across or down)
         right, up = -across / self._drawing.width, down / self._drawing.height
         if self.port.x is not None:
             self._look(viewport.panned(self.port, self._whole(), self._drawing.y, right, up))
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
-        if self._drawing is None or offset is None:
+        if self._drawing is None or offset is None or self._has_moved:
             return
         mark = drawing.nearest(self._series, self._drawing, self.port, offset.x, offset.y)
         if mark is not None and mark.experiment == self.moment.selected and event.chain > 1:

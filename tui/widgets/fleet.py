@@ -88,11 +88,12 @@ class FleetPane(Pane):
 
     def action_open(self) -> None:
         block = next((each for each in self._layout().blocks if self._gpu in each.gpus), None)
-        if block is not None and block.experiment is not None:
+        if block is None:
+            self.notify("Go to a GPU first: arrows, or a click.", timeout=2, markup=False)
+        elif block.experiment is not None:
             self.post_message(Opened(block.experiment))
-        else:
-            said = "No run of ours is on this GPU." if block is not None else "Go to a GPU first: arrows, or a click."
-            self.notify(said, timeout=2, markup=False)
+        else:  # no run of ours: the screen of the fleet says who has it
+            self.call_later(self.app.action_do, "fleet")  # type: ignore[attr-defined]
 
     def action_edge(self, which: int) -> None:
         if blocks := list(self._layout().blocks):
@@ -101,7 +102,12 @@ class FleetPane(Pane):
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
         block = block_at(self._layout(), offset.x, offset.y) if offset is not None else None
-        if block is not None:
+        if block is None:
+            return
+        is_shown = self._gpu in block.gpus and (event.chain > 1 or block.experiment == self.moment.selected)
+        if is_shown:
+            self.action_open()
+        else:
             self._put(block)
 
     def _layout(self) -> Layout:

@@ -14,7 +14,7 @@ from textual import events
 from textual.keys import key_to_character
 
 from tui.actions import ACTIONS, BY_ID, Action, is_there, shown, why_not
-from tui.here import label_here
+from tui.here import FIRST, label_here
 from tui.keys import Chosen, keys_of
 from tui.moment import Moment
 from tui.paint import Line, Span, width
@@ -73,7 +73,9 @@ def offered(moment: Moment, cells: int, keys: Chosen, taken: frozenset[str] = FR
         return [BY_ID[name] for name in TYPING]
     rows = [action for action in ACTIONS if action.footer and action.id not in ALWAYS]
     more = [BY_ID[name] for name in MORE] if cells >= WIDE else []
-    found = [*sorted(rows, key=lambda action: action.footer), *more]
+    own = FIRST.get(moment.screen, ())
+    rank = {action.id: (action.id not in LOUD, action.id not in own, action.footer) for action in rows}
+    found = [*sorted(rows, key=lambda action: rank[action.id]), *more]
     return [action for action in found if is_there(action, moment) and not why_not(action, moment)]
 
 

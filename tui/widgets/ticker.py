@@ -111,8 +111,13 @@ class TickerPane(Pane):
         if offset is None or not 0 <= offset.y < self.size.height - 1:
             return
         begin = _begin(len(self._entries), self.size.height - 1, self._at())
-        if begin + offset.y < len(self._entries):
-            self._put(begin + offset.y)
+        at = begin + offset.y
+        if at >= len(self._entries):
+            return
+        if event.chain > 1 or self._entries[at] is self._cursor:  # the first click of two may have scrolled
+            self.action_open()
+        else:
+            self._put(at)
 
     def _put(self, at: int | None) -> None:
         """The cursor on a line; past the last one it follows what is new."""

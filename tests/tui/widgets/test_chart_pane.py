@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import tapes
@@ -10,6 +11,7 @@ from hostile import check, told
 from rooms import Room
 from story import E0, Story
 from textual import events
+from textual.pilot import Pilot
 
 from core.events import Fact
 from core.fold import fold
@@ -185,7 +187,7 @@ async def test_zoom_and_pan_stay_with_the_cursor(simulated: Sequence[Fact]) -> N
         assert chart.port.is_whole
 
 
-async def test_the_mouse_selects_zooms_and_drags(simulated: Sequence[Fact]) -> None:
+async def test_the_mouse_selects_and_zooms(simulated: Sequence[Fact]) -> None:
     room = Room(simulated)
     async with room.run_test(size=(120, 40)) as pilot:
         await pilot.pause(0.2)
@@ -200,6 +202,53 @@ async def test_the_mouse_selects_zooms_and_drags(simulated: Sequence[Fact]) -> N
         assert room.moment.selected == mark.experiment
         await pilot._post_mouse_events([events.MouseScrollUp], chart, offset=(30, 5))
         assert chart.port.x is not None
+
+
+def mouse(kind: type[events.MouseEvent], x: int, y: int) -> events.MouseEvent:
+    """As a terminal sends it: the program finds out itself what was clicked."""
+    return kind(None, x, y, 0, 0, 1, False, False, False, screen_x=x, screen_y=y)
+
+
+async def dragged(pilot: Pilot[Any], path: Sequence[tuple[int, int]]) -> None:
+    """The button goes down at the first place, and up at the last."""
+    steps = [mouse(events.MouseDown, *path[0]), *(mouse(events.MouseMove, *each) for each in path[1:])]
+    for step in (*steps, mouse(events.MouseUp, *path[-1])):
+        pilot.app.post_message(step)
+        await pilot.pause()
+
+
+@pytest.mark.parametrize("zoomed", [True, False])
+async def test_dragging_pans_and_selects_nothing(simulated: Sequence[Fact], zoomed: bool) -> None:
+    room = Room(simulated)
+    async with room.run_test(size=(120, 40)) as pilot:
+        await pilot.pause(0.2)
+        await pilot.press("3", "home", *(("plus", "plus") if zoomed else ()))
+        chart = room.screen.query_one(ChartPane)
+        await pilot.pause()
+        port, selected = chart.port, room.moment.selected
+        x, y = mark_on(chart, selected)
+        await dragged(pilot, [(x, y), (x - 3, y), (x - 6, y)] if zoomed else [(x - 6, y), (x - 3, y), (x, y)])
+        assert room.moment.selected == selected
+        if zoomed:  # what was taken hold of is under the pointer still
+            assert port.x is not None
+            assert chart.port.x is not None
+            assert chart.port.x[0] > port.x[0]
+        await dragged(pilot, [mark_on(chart, selected)])  # over no cell: a click
+        assert room.moment.selected != selected
+
+
+def mark_on(chart: ChartPane, other_than: str | None) -> tuple[int, int]:
+    """Where on the screen a mark stands alone, well within the chart."""
+    found = chart._drawing
+    assert found is not None
+    places = {
+        (round(found.column(frame.position(mark, chart.port))), found.height - 1 - round(found.row(mark.val_bpb)))
+        for mark in frame.chosen(chart._series, chart.port)
+        if mark.experiment != other_than
+    }
+    x, y = min((x, y) for x, y in places if 8 < x < found.width - 3 and 0 <= y < found.height)
+    left, top = chart.content_region.offset
+    return left + found.left + x, top + found.top + y
 
 
 async def test_the_same_moment_again_draws_nothing(simulated: Sequence[Fact]) -> None:

@@ -18,7 +18,11 @@ from core.state import State
 from themes.loader import built_in
 from tui.app import ControlRoom
 from tui.looks import Looks
+from tui.screens.dashboard import Dashboard
+from tui.screens.diff import DiffScreen
+from tui.screens.fleet import FleetScreen
 from tui.widgets.fleet import FleetPane
+from tui.widgets.fleet_cells import block_at
 from tui.widgets.footer import Footer
 from tui.widgets.grid import WavePane
 from tui.widgets.ticker import TickerPane
@@ -117,3 +121,55 @@ async def test_the_predicted_best_comes_when_it_is_worked_out() -> None:
             if any("expected best" in text for text in texts(pane._lines)):
                 break
         assert any("☆ expected best 0.97" in text for text in texts(pane._lines))
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_second_click_in_the_fleet_opens_what_runs_there(at_once: bool) -> None:
+    room = Room(crossed())
+    async with room.run_test(size=(120, 40)) as pilot:
+        await pilot.pause(0.2)
+        await pilot.click(FleetPane, offset=(2 + 5 + 2, 1), times=2 if at_once else 1)
+        if not at_once:
+            await pilot.pause()
+            assert isinstance(room.screen, Dashboard)
+            await pilot.click(FleetPane, offset=(2 + 5 + 2, 1))
+        await pilot.pause(0.1)
+        assert isinstance(room.screen, DiffScreen)
+        assert room.moment.selected == "e6"
+
+
+async def test_a_second_click_on_a_gpu_without_a_run_of_ours_opens_the_fleet() -> None:
+    room = Room(crossed())
+    async with room.run_test(size=(120, 40)) as pilot:
+        await pilot.pause(0.2)
+        await pilot.press("1", "end")
+        free = room.screen.query_one(FleetPane)._gpu
+        assert free is not None
+        column = next(x for x in range(60) if _gpu_at(room, x) == free)
+        await pilot.click(FleetPane, offset=(2 + column, 1), times=2)
+        await pilot.pause(0.1)
+        assert isinstance(room.screen, FleetScreen)
+
+
+def _gpu_at(room: Room, column: int) -> str | None:
+    block = block_at(room.screen.query_one(FleetPane)._layout(), column, 0)
+    return block.gpus[0] if block is not None else None
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_second_click_in_the_ticker_opens_the_experiment_of_the_line(at_once: bool) -> None:
+    """Also of the first line, which a click brings to the middle."""
+    room = Room(crossed())
+    async with room.run_test(size=(120, 40)) as pilot:
+        await pilot.pause(0.2)
+        ticker = room.screen.query_one(TickerPane)
+        row = next(y for y, text in enumerate(texts(ticker._lines)) if "e4" in text or "e5" in text)
+        await pilot.click(TickerPane, offset=(20, 1 + row), times=2 if at_once else 1)
+        if not at_once:
+            await pilot.pause()
+            assert isinstance(room.screen, Dashboard)
+            under = next(y for y, line in enumerate(ticker._lines) if any("on cursor" in role for _, role in line))
+            await pilot.click(TickerPane, offset=(20, 1 + under))
+        await pilot.pause(0.1)
+        assert isinstance(room.screen, DiffScreen)
+        assert room.moment.selected in ("e4", "e5")
