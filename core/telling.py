@@ -1,10 +1,14 @@
 """What a fact says, as one sentence for people, and what runs now, in one line: for `--no-ui` and for the ticker.
 
 Pure: a function of a fact and the state after it. All text from runs or researchers is cleaned of control characters.
-It knows no colours and no screen size. Facts of operators have their sentences in `core.sentences`.
+A sentence is the same whenever it is made: it takes from the state what stays as it was. It knows no colours and no
+screen size. Facts of operators have their sentences in `core.sentences`.
 """
 
 from __future__ import annotations
+
+import math
+from statistics import fmean
 
 from core import events as ev
 from core.aloud import spoken
@@ -13,7 +17,7 @@ from core.sentences import sentence
 from core.state import State
 from core.thinking import Thinking
 from core.transcript import clean
-from core.views import best, estimate, proposed, remaining
+from core.views import ALL_DONE, best, proposed
 
 QUIET = (ev.RunProgressed, ev.RunStarted, ev.RunReported, ev.RunRequested, ev.TiersSet, ev.WaveAsked, ev.Unknown)
 TAIL_LINES = 6
@@ -31,10 +35,9 @@ def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is
         case ev.SessionStarted(session=name, branch=branch, commit=commit):
             return f"{marked(state)}session {name} from {commit}; what is kept goes to branch {branch}"
         case ev.EngineStarted(executor=executor, researcher=researcher, pid=pid):
-            who = f"{researcher} researcher, {executor} executor"
-            return f"{marked(state)}engine started (pid {pid}): {who}; limits of the session: {_limits(state.limits)}"
+            return f"{marked(state)}engine started (pid {pid}): {researcher} researcher, {executor} executor"
         case ev.EngineStopped(reason=reason):
-            more = "; a larger --max-experiments, or none, goes on" if remaining(state) == 0 else ""
+            more = "; a larger --max-experiments, or none, goes on" if reason.endswith(ALL_DONE) else ""
             return f"{marked(state)}engine stopped: {reason}{more}"
         case ev.LimitsSet():
             return f"limits of the session: {_limits(fact)}"
@@ -70,7 +73,7 @@ def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is
         case ev.ExperimentJudged(experiment=name, verdict=verdict, reason=reason):
             return f"{name} {GLYPHS[verdict]} {verdict}: {reason}"
         case ev.BaselineMoved(experiment=name, commit=commit):
-            return f"{name} is the baseline now, commit {commit} on {state.branch}: {_score(state, name)}"
+            return f"{name} is the baseline now, commit {commit} on {state.branch}{_score(state, name)}"
         case ev.ExperimentVetoed(experiment=name, by=by, reason=reason):
             return f"{name} {GLYPHS['vetoed']} vetoed by {by}{f': {reason}' if reason else ''}"
         case ev.ExperimentPromoted(experiment=name, by=by):
@@ -117,9 +120,8 @@ def _ended(fact: ev.RunEnded, state: State) -> str:
     seconds = fact.at - run.started_at if run and run.started_at is not None else None
     took = f" in {seconds:.1f} s" if seconds is not None else ""
     if fact.outcome == "finished" and fact.val_bpb is not None:
-        base = estimate(state, state.baseline)
-        apart = base is not None and run is not None and run.experiment != state.baseline
-        delta = f" ({fact.val_bpb - base.mean:+.4f})".replace("-", "−") if apart and base else ""
+        parent = run.parent_bpb if run is not None else None
+        delta = f" ({fact.val_bpb - parent:+.4f})".replace("-", "−") if parent is not None else ""
         but = f" ({fact.reason})" if fact.reason else ""
         return f"{fact.run} finished: val_bpb {fact.val_bpb:.4f}{delta}{took}{but}"
     tail = fact.tail.strip().splitlines()[-TAIL_LINES:] if fact.outcome == "crashed" else []
@@ -129,11 +131,14 @@ def _ended(fact: ev.RunEnded, state: State) -> str:
 
 
 def _score(state: State, name: ExperimentId) -> str:
-    measured = estimate(state, name)
-    if measured is None:
-        return "not measured"
-    half = (measured.high - measured.low) / 2
-    return f"val_bpb {measured.mean:.4f} ± {half:.4f} ({measured.runs} runs)"
+    """On the runs that it was kept for."""
+    experiment = state.experiments.get(name)
+    evidence = experiment.evidence if experiment is not None else None
+    scores = state.scores.get((name, evidence.gpu_type), ())[: evidence.runs] if evidence is not None else ()
+    if evidence is None or not scores:
+        return ""
+    error = evidence.noise_sd / math.sqrt(len(scores))
+    return f": val_bpb {fmean(scores):.4f} ± {error:.4f} ({_count(len(scores), 'run')})"
 
 
 def _is_first(state: State, name: RunId, reason: str) -> bool:
