@@ -61,13 +61,13 @@ def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is
         case ev.RunWaiting(run=name, reason=reason):
             return sentence(fact) if _is_first(state, name, reason) else ""
         case ev.ExperimentRetested(experiment=name, reason=reason):
-            return f"{name} ? run again: {reason}"
+            return f"{name} {RETEST} run again: {reason}"
         case ev.ExperimentScreened(experiment=name, reason=reason):
             return f"{name} ↑ to the validation tier: {reason}"
         case ev.ExperimentRebased(experiment=name, on=on, digest=digest, reason=reason):
             return f"{name} {'is' if digest else 'cannot be'} on top of {on}: {reason}"
         case ev.DuplicateFound(experiment=name, twin=twin, reason=reason):
-            return f"{name} = duplicate of {twin}: {reason}"
+            return f"{name} {DUPLICATE} duplicate of {twin}: {reason}"
         case ev.RunStopped(run=name, reason=reason):
             return f"{name} is stopped early: {reason}"
         case ev.ExperimentJudged(experiment=name, verdict=verdict, reason=reason):
@@ -98,7 +98,9 @@ def marked(state: State) -> str:
     return "SIMULATED " if state.simulated else ""
 
 
-GLYPHS = {"kept": "✓", "discarded": "·", "crashed": "✗", "vetoed": "⊘"}
+# as `tui.glyphs` has them
+GLYPHS = {"kept": "✓", "discarded": "✗", "crashed": "‼", "vetoed": "⊘"}
+RETEST, DUPLICATE = "↻", "="
 
 
 def _limits(fact: ev.LimitsSet) -> str:

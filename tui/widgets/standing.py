@@ -5,6 +5,8 @@ As pieces of the header. Pure but for the latest answers, kept by the parts of t
 
 from __future__ import annotations
 
+import math
+
 from core import views
 from core.ids import BASELINE
 from core.state import State
@@ -48,15 +50,11 @@ def _is_mixed(state: State) -> bool:
 
 def _champion(best: views.Estimate, on: str, glyphs: Glyphs) -> Piece:
     value = (f"{glyphs.best} {numbers.bpb(best.mean)}", "best bold")
-    half = (f" {glyphs.plus_minus} {numbers.bpb((best.high - best.low) / 2)}", "muted")
+    error = (f" {glyphs.plus_minus}{numbers.bpb(best.sd / math.sqrt(best.runs))}", "muted")
     name = "the start" if best.experiment == BASELINE else str(best.experiment)
-    long = line(
-        (f"{glyphs.best} val_bpb {numbers.bpb(best.mean)}", "best bold"), half, (f"  {name}", ""), (on, "muted")
-    )
-    typed = (on, "muted")
-    return piece(
-        80, long, line(value, half, (f"  {name}", ""), typed), line(value, half, typed), line(value, typed), line(value)
-    )
+    typed, named = (on, "muted"), (f"  {name}", "")
+    long = line((f"{glyphs.best} val_bpb {numbers.bpb(best.mean)}", "best bold"), error, named, typed)
+    return piece(80, long, line(value, error, named, typed), line(value, error, typed), line(value, typed), line(value))
 
 
 def _improved(gain: views.Improvement | None, glyphs: Glyphs) -> list[Piece]:
@@ -65,7 +63,7 @@ def _improved(gain: views.Improvement | None, glyphs: Glyphs) -> list[Piece]:
         return []
     percent = numbers.percent(gain.percent, 2)
     role = "better" if gain.is_fresh and gain.percent + gain.half_percent < 0 else ""
-    both = (f"{percent[:-2]} {glyphs.plus_minus} {gain.half_percent:.2f} %", role)
+    both = (f"{percent[:-2]} {glyphs.plus_minus}{gain.half_percent:.2f} % (95 %)", role)
     said = (" since the start" if gain.is_fresh else " since the start, not confirmed", "muted")
     short = EMPTY if gain.is_fresh else line(("?", "muted"))
     return [
