@@ -278,7 +278,10 @@ def _run_ended(s: Draft, fact: ev.RunEnded) -> None:
         s.own("curves").pop(fact.run)
     spent_s = booking.ended(s, run, fact)
     setbacks.ended(s, run, fact)
-    s.own("runs")[fact.run] = _replace(run, ended_at=fact.at, result=fact, curve=curve, spent_s=spent_s)
+    parent_bpb = _parent_bpb(s, run) if fact.outcome == "finished" else None
+    s.own("runs")[fact.run] = _replace(
+        run, ended_at=fact.at, result=fact, curve=curve, spent_s=spent_s, parent_bpb=parent_bpb
+    )
     s.ended += 1
     concluding.count(s, run.experiment)
     if fact.outcome == "finished" and fact.val_bpb is not None and 0 < fact.val_bpb < MAX_BPB:
@@ -286,6 +289,14 @@ def _run_ended(s: Draft, fact: ev.RunEnded) -> None:
         s.corpus = s.corpus or fact.corpus
     elif fact.outcome in ("cancelled", "lost"):
         _requeue(s, run.experiment)
+
+
+def _parent_bpb(s: Draft, run: Run) -> float | None:
+    """Mean of what its experiment was made from, on its GPU type, by now: later it is another."""
+    experiment = s.experiments.get(run.experiment)
+    parent = experiment.parent if experiment is not None else None
+    scores = s.scores.get((parent, run.gpu_type), ()) if parent is not None else ()
+    return sum(scores) / len(scores) if scores else None
 
 
 def _requeue(s: Draft, name: ExperimentId) -> None:

@@ -34,7 +34,7 @@ from core.verdict import (
     Rules,
     Wait,
 )
-from core.views import elapsed, proposed, queued, remaining, spent_usd
+from core.views import ALL_DONE, elapsed, proposed, queued, remaining, spent_usd
 
 FAILED = ("crashed", "lost")
 QUICK = 0.1  # of a run's duration: an answer that takes less is asked for when a GPU is free
@@ -223,7 +223,7 @@ def _ended(state: State) -> Iterator[Move]:
     if state.gave_up:
         yield Finish(f"the researcher cannot go on: {state.gave_up}", 4)
     elif remaining(state) == 0:
-        yield Finish(f"all {proposed(state)} experiments of this session are done")
+        yield Finish(f"all {proposed(state)} {ALL_DONE}")
 
 
 # --- judging ----------------------------------------------------------------------------------------------------------

@@ -65,6 +65,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     curve: Curve = ()  # once it has ended
     ended_at: float | None = None
     result: RunEnded | None = None
+    parent_bpb: float | None = None  # once finished: what its experiment was made from, the mean there by then
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,22 +1,25 @@
 """What a fact says, as one sentence for people, and what runs now, in one line: for `--no-ui` and for the ticker.
 
 Pure: a function of a fact and the state after it. All text from runs or researchers is cleaned of control characters.
-It knows no colours and no screen size. Facts of operators have their sentences in `core.sentences`.
+A sentence is the same whenever it is made: it takes from the state what stays as it was. It knows no colours and no
+screen size. Facts of operators have their sentences in `core.sentences`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from statistics import fmean
 
 from core import events as ev
 from core.aloud import spoken
 from core.ids import ExperimentId, RunId
-from core.sentences import at_budget, sentence
+from core.sentences import sentence
 from core.setbacks import untrusted
 from core.state import State
 from core.thinking import Thinking
 from core.transcript import clean
-from core.views import best, estimate, is_without_gpus, proposed, remaining
+from core.views import ALL_DONE, best, is_without_gpus, proposed
 
 QUIET = (ev.RunProgressed, ev.RunStarted, ev.RunReported, ev.RunRequested, ev.TiersSet, ev.WaveAsked, ev.Unknown)
 TAIL_LINES = 6
@@ -35,10 +38,10 @@ def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is
         case ev.SessionStarted(session=name, branch=branch, commit=commit):
             return f"{marked(state)}session {name} from {commit}; what is kept goes to branch {branch}"
         case ev.EngineStarted(executor=executor, researcher=researcher, pid=pid):
-            who = f"{researcher} researcher, {executor} executor{at_budget(state, ', ')}"
-            return f"{marked(state)}engine started (pid {pid}): {who}; limits of the session: {_limits(state.limits)}"
+            per_run = f", {fact.budget_s:g} s per run" if fact.budget_s else ""
+            return f"{marked(state)}engine started (pid {pid}): {researcher} researcher, {executor} executor{per_run}"
         case ev.EngineStopped(reason=reason):
-            more = "; a larger --max-experiments, or none, goes on" if remaining(state) == 0 else ""
+            more = "; a larger --max-experiments, or none, goes on" if reason.endswith(ALL_DONE) else ""
             return f"{marked(state)}engine stopped: {reason}{more}"
         case ev.LimitsSet():
             return f"limits of the session: {_limits(fact)}"
@@ -57,19 +60,19 @@ def _text(fact: ev.Fact, state: State) -> str:  # one branch per kind of fact is
         case ev.RunWaiting(run=name, reason=reason):
             return sentence(fact) if _is_first(state, name, reason) else ""
         case ev.ExperimentRetested(experiment=name, reason=reason):
-            return f"{name} ? run again: {reason}"
+            return f"{name} {RETEST} run again: {reason}"
         case ev.ExperimentScreened(experiment=name, reason=reason):
             return f"{name} ↑ to the validation tier: {reason}"
         case ev.ExperimentRebased(experiment=name, on=on, digest=digest, reason=reason):
             return f"{name} {'is' if digest else 'cannot be'} on top of {on}: {reason}"
         case ev.DuplicateFound(experiment=name, twin=twin, reason=reason):
-            return f"{name} = duplicate of {twin}: {reason}"
+            return f"{name} {DUPLICATE} duplicate of {twin}: {reason}"
         case ev.RunStopped(run=name, reason=reason):
             return f"{name} is stopped early: {reason}"
         case ev.ExperimentJudged(experiment=name, verdict=verdict, reason=reason):
             return f"{name} {GLYPHS[verdict]} {verdict}: {reason}"
         case ev.BaselineMoved(experiment=name, commit=commit):
-            return f"{name} is the baseline now, commit {commit} on {state.branch}: {_score(state, name)}"
+            return f"{name} is the baseline now, commit {commit} on {state.branch}{_score(state, name)}"
         case ev.ExperimentVetoed(experiment=name, by=by, reason=reason):
             return f"{name} {GLYPHS['vetoed']} vetoed by {by}{f': {reason}' if reason else ''}"
         case ev.ExperimentPromoted(experiment=name, by=by):
@@ -94,7 +97,9 @@ def marked(state: State) -> str:
     return "SIMULATED " if state.simulated else ""
 
 
-GLYPHS = {"kept": "✓", "discarded": "·", "crashed": "✗", "vetoed": "⊘"}
+# as `tui.glyphs` has them
+GLYPHS = {"kept": "✓", "discarded": "✗", "crashed": "‼", "vetoed": "⊘"}
+RETEST, DUPLICATE = "↻", "="
 
 
 def _limits(fact: ev.LimitsSet) -> str:
@@ -126,9 +131,8 @@ def _ended(fact: ev.RunEnded, state: State) -> str:
     seconds = fact.at - run.started_at if run and run.started_at is not None else None
     took = f" in {seconds:.1f} s" if seconds is not None else ""
     if fact.outcome == "finished" and fact.val_bpb is not None:
-        base = estimate(state, state.baseline)
-        apart = base is not None and run is not None and run.experiment != state.baseline
-        delta = f" ({fact.val_bpb - base.mean:+.4f})".replace("-", "−") if apart and base else ""
+        parent = run.parent_bpb if run is not None else None
+        delta = f" ({fact.val_bpb - parent:+.4f})".replace("-", "−") if parent is not None else ""
         but = f" ({fact.reason})" if fact.reason else ""
         return f"{fact.run} finished: val_bpb {fact.val_bpb:.4f}{delta}{took}{but}"
     tail = fact.tail.strip().splitlines()[-TAIL_LINES:] if fact.outcome == "crashed" else []
@@ -138,11 +142,14 @@ def _ended(fact: ev.RunEnded, state: State) -> str:
 
 
 def _score(state: State, name: ExperimentId) -> str:
-    measured = estimate(state, name)
-    if measured is None:
-        return "not measured"
-    half = (measured.high - measured.low) / 2
-    return f"val_bpb {measured.mean:.4f} ± {half:.4f} ({measured.runs} runs)"
+    """On the runs that it was kept for."""
+    experiment = state.experiments.get(name)
+    evidence = experiment.evidence if experiment is not None else None
+    scores = state.scores.get((name, evidence.gpu_type), ())[: evidence.runs] if evidence is not None else ()
+    if evidence is None or not scores:
+        return ""
+    error = evidence.noise_sd / math.sqrt(len(scores))
+    return f": val_bpb {fmean(scores):.4f} ± {error:.4f} ({_count(len(scores), 'run')})"
 
 
 def _is_first(state: State, name: RunId, reason: str) -> bool:

@@ -21,6 +21,7 @@ from core.tiers import MIN_RUNS, agreement, tiers
 from core.verdict import Noise, fresh, fresh_start, measured_on, noise, student_t
 
 STATUS_VERSION = 2
+ALL_DONE = "experiments of this session are done"  # how the reason ends where `remaining` is 0
 VERDICTS = ("kept", "discarded", "crashed", "vetoed", "duplicate", "merged")
 
 

@@ -24,7 +24,7 @@ SURFACES = (  # what text stands on
 GRAPHICS = ("border", "noise")  # lines and areas; never text
 TEXTS = (
     *("foreground", "muted", "focus", "accent", "key", "warning", "error", "success", "simulated"),
-    *("gpu-ours", "gpu-other", "gpu-free", "gpu-broken"),
+    *("gpu-ours", "gpu-other", "gpu-free"),
     *("run-queued", "run-running", "kept", "discarded", "crashed", "vetoed", "retest", "duplicate", "merged"),
     *("best", "predicted", "baseline", "staircase", "better", "worse"),
     *("ledger-training", "ledger-startup", "ledger-evaluation", "ledger-ideas", "ledger-queue"),

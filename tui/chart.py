@@ -14,13 +14,17 @@ import msgspec
 from core.ids import BASELINE
 from core.state import State
 from core.views import elapsed, estimate, improvement, proposed
+from tui.glyphs import UNICODE
 from tui.ledger import shares
+from tui.signs import point
 from tui.widgets.viewport import ticks
 
 CLIP = 0.85  # of the results decide the limits: a few disasters must not squeeze the interesting band
-TITLE = "val_bpb   ● kept  ◦ discarded  ○ open  × crashed (on the floor)  ─ best so far"
-SIMULATED = "SIMULATED val_bpb  ● kept  ◦ discarded  ○ open  × crashed  ─ best so far"
-MARKS = {"kept": ("●", "green+"), "discarded": ("◦", "gray"), "open": ("○", "blue+"), "crashed": ("×", "red+")}
+TINTS = {"kept": "green+", "discarded": "gray", "open": "blue+", "crashed": "red+"}
+MARKS = {verdict: point("retest" if verdict == "open" else verdict, UNICODE).glyph for verdict in TINTS}
+LEGEND = "  ".join(f"{MARKS[verdict]} {verdict}" for verdict in TINTS)
+TITLE = f"val_bpb   {LEGEND} (on the floor)  ─ best so far"
+SIMULATED = f"SIMULATED val_bpb  {LEGEND}  ─ best so far"
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -77,7 +81,7 @@ def chart(state: State, *, width: int = 78, height: int = 18, colour: bool = Fal
             for point in found
             if point.verdict == verdict
         ]
-        _draw(figure, plotext.marker, marks, *MARKS[verdict])
+        _draw(figure, plotext.marker, marks, MARKS[verdict], TINTS[verdict])
     _rulers(figure, low, high, last)
     text = str(figure.build().string())
     text = text if colour else str(plotext.uncolorize(text))

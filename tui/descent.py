@@ -14,17 +14,19 @@ import msgspec
 
 from core.ids import BASELINE, ExperimentId
 from core.state import Experiment, State
-from core.verdict import noise, student_t
+from core.verdict import noise
 
 Scores = dict[ExperimentId, dict[str, tuple[float, ...]]]
 
 
 class Gain(msgspec.Struct, frozen=True):
-    """val_bpb of two experiments on one GPU type; `half`: of the 95 % interval of after − before."""
+    """val_bpb of two experiments on one GPU type: present means of all their runs there."""
 
     before: float
     after: float
-    half: float
+    standard_error: float  # of after − before
+    df: float  # of the noise
+    runs: int  # of the later one
     gpu_type: str
 
     @property
@@ -110,6 +112,16 @@ def _step(
     )
 
 
+def gain_of(state: State, experiment: Experiment, gpu_type: str) -> Gain | None:
+    """Its present mean on one GPU type against that of what it was judged against, or else of what it was made from."""
+    own, judged = state.scores.get((experiment.id, gpu_type), ()), experiment.evidence
+    for name in (judged.against if judged is not None else None, experiment.parent):
+        base = state.scores.get((name, gpu_type), ()) if name is not None else ()
+        if own and base:
+            return gained(state, base, own, gpu_type)
+    return None
+
+
 def _gain(state: State, scores: Scores, before: ExperimentId, after: ExperimentId) -> Gain | None:
     """On the GPU type on which both ran most. None where there is none."""
     first, second = scores.get(before, {}), scores[after]
@@ -117,9 +129,14 @@ def _gain(state: State, scores: Scores, before: ExperimentId, after: ExperimentI
     kind = max(sizes, key=lambda kind: sizes[kind], default=None)
     if kind is None:
         return None
-    old, new, measured = first[kind], second[kind], noise(state, kind)
-    half = student_t(measured.df) * measured.sd * math.sqrt(1 / len(old) + 1 / len(new))
-    return Gain(fmean(old), fmean(new), half, kind)
+    return gained(state, first[kind], second[kind], kind)
+
+
+def gained(state: State, before: tuple[float, ...], after: tuple[float, ...], gpu_type: str) -> Gain:
+    """Of two experiments by their results on one GPU type."""
+    measured = noise(state, gpu_type)
+    error = measured.sd * math.sqrt(1 / len(before) + 1 / len(after))
+    return Gain(fmean(before), fmean(after), error, measured.df, len(after), gpu_type)
 
 
 def _mean(scores: dict[str, tuple[float, ...]]) -> float | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from core.aliasing import LETTERS
 from core.coding import place
 from core.design import Design, Term, aliases, coded, is_category, resolution, scale_of, size
-from core.telling import GLYPHS
+from core.telling import DUPLICATE, GLYPHS
 from core.transcript import clean
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ WIDTH = 80
 ROWS = 30  # of a table; more are counted
 NAMED = 33  # columns for what an effect is called
 ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII", 8: "VIII", 9: "IX", 10: "X"}
-BEST, EXPECTED, WAITING, TWIN = "▼", "▽", "…", "="  # the lowest measured and predicted; not done; another's result
+BEST, EXPECTED, WAITING = "▼", "▽", "…"  # the lowest measured and predicted; not done
 SLIGHT = 0.005  # share of an untold effect that is worth a word
 
 
@@ -241,7 +241,8 @@ def _grid(analysis: Analysis, design: Design) -> list[str]:
     for name, line in zip(labels, entries, strict=True):
         lines.append(f"  {name:>{label}}" + "".join(f"  {left:>{value}}{right:{mark}}" for left, right in line))
     about = f"val_bpb against {analysis.parent}, A down, B across; {BEST} lowest, {EXPECTED} predicted lowest, "
-    legend = f"✓ kept, · discarded, ✗ crashed, ⊘ vetoed, {WAITING} waiting, {TWIN} result of a twin"
+    verdicts = ", ".join(f"{glyph} {verdict}" for verdict, glyph in GLYPHS.items())
+    legend = f"{verdicts}, {WAITING} waiting, {DUPLICATE} result of a twin"
     return ["", *(line.rstrip() for line in lines), _filled(about + legend)]
 
 
@@ -263,7 +264,7 @@ def entry_of(analysis: Analysis, cell: Cell | None, mark: str) -> tuple[str, str
     if cell.experiment == analysis.parent:
         return analysis.parent, f" {mark}"
     value = signed_to(cell.delta, 4) if cell.delta is not None else f"{cell.mean:.4f}"
-    return value, f"{TWIN if cell.twin else _glyph(cell)}{mark}"
+    return value, f"{DUPLICATE if cell.twin else _glyph(cell)}{mark}"
 
 
 def _deltas(analysis: Analysis) -> list[str]:

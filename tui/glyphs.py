@@ -16,7 +16,7 @@ from rich.cells import get_character_cell_size
 
 
 class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
-    """Every field is one cell wide, or a run of such glyphs from little to much."""
+    """Every field is one cell wide, or a run of such glyphs from little to much; `plus_minus` has its space."""
 
     # experiments and runs
     proposed: str = "·"
@@ -26,7 +26,7 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     retest: str = "↻"
     kept: str = "✓"
     discarded: str = "✗"
-    crashed: str = "‼"
+    crashed: str = "‼"  # also a GPU that is broken
     vetoed: str = "⊘"
     duplicate: str = "="
     merged: str = "⊕"
@@ -36,7 +36,6 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     gpu_ours: str = "■"
     gpu_other: str = "▪"
     gpu_free: str = "□"
-    gpu_broken: str = "×"
     # bars and small charts
     full: str = "█"
     eighths: str = "▏▎▍▌▋▊▉█"
@@ -68,7 +67,8 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     pause: str = "‖"
     warning: str = "⚠"
     minus: str = "−"
-    plus_minus: str = "±"
+    plus_minus: str = "± "
+    noise: str = "≈"  # no difference that is more than noise
     times: str = "×"
     delta: str = "Δ"
     dash: str = "–"
@@ -77,12 +77,12 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
 
 UNICODE = Glyphs()
 ASCII = Glyphs(
-    proposed=".", queued=":", held="H", running=">", retest="~", kept="+", discarded="-", crashed="!", vetoed="/",
-    duplicate="=", merged="&", best="*", predicted="^", gpu_ours="#", gpu_other="o", gpu_free="_", gpu_broken="x",
-    full="#", eighths="::::####", spark="_.,-~=*#", shade=":", horizontal="-", vertical="|", top_left="+",
-    top_right="+", bottom_left="+", bottom_right="+", branch="|", last_branch="`", cross="+", left="<", right=">",
+    proposed=".", queued=":", held="H", running=">", retest="~", kept="+", discarded="-", crashed="X", vetoed="/",
+    duplicate="=", merged="&", best="*", predicted="^", gpu_ours="#", gpu_other="o", gpu_free="_",
+    full="#", eighths="::::####", spark=".,-~=*%#", shade=":", horizontal="-", vertical="|", top_left="|",
+    top_right="|", bottom_left="|", bottom_right="|", branch="|", last_branch="`", cross="+", left="<", right=">",
     up="^", down="v", cursor=">", collapsed=">", ellipsis="~", bullet="o", alive="@", idle="o", play=">", pause="H",
-    phase=":", warning="!", minus="-", plus_minus="+", times="x", delta="d", dash="-", dot=".",
+    phase="!", warning="!", minus="-", plus_minus="+-", noise="?", times="x", delta="d", dash="-", dot=".",
 )  # fmt: skip
 
 
@@ -106,17 +106,19 @@ def is_utf8(encoding: str | None) -> bool:
 
 def ascii_only(text: str) -> str:
     """`text` in ASCII, as many cells wide as before."""
-    return text if text.isascii() else "".join(map(_twin, text))
+    return text if text.isascii() else "".join(map(_twin, text.replace(UNICODE.plus_minus, ASCII.plus_minus)))
 
 
 def _twins() -> dict[str, str]:
     pairs: dict[str, str] = {}
-    for name in Glyphs.__struct_fields__:
+    for name in (each for each in Glyphs.__struct_fields__ if each != "plus_minus"):
         pairs.update(zip(getattr(UNICODE, name), getattr(ASCII, name), strict=True))
     return pairs
 
 
-_TWINS = _twins() | {"█": "#", "·": ".", "▌": "#", "▐": "#", "▀": '"', "▔": '"', "▕": "|", "▎": "|", "▊": "#"}
+_LINES = dict.fromkeys("╭╮╰╯", "+")  # of a frame; those of the staircase of the chart are no signs of what was kept
+_BLOCKS = {"█": "#", "▌": "#", "▐": "#", "▀": '"', "▔": '"', "▕": "|", "▎": "|", "▊": "#", "▁": "_"}
+_TWINS = _twins() | _LINES | _BLOCKS | {"·": ".", "±": "~"}
 
 
 @lru_cache(maxsize=4096)

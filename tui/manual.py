@@ -85,7 +85,7 @@ _SIGNS: tuple[tuple[str, str, str], ...] = (
     ("gpu_ours", "gpu-ours", "GPU with a run of ours"),
     ("gpu_other", "gpu-other", "GPU held by others"),
     ("gpu_free", "gpu-free", "GPU that is free"),
-    ("gpu_broken", "gpu-broken", "GPU that is broken"),
+    ("crashed", "error", "GPU that is broken"),
 )
 
 

@@ -15,15 +15,21 @@ def gpu_types(state: State, experiment: Experiment) -> tuple[str, ...]:
     return tuple(dict.fromkeys(state.runs[run].gpu_type for run in experiment.runs))
 
 
-def scores(state: State, experiment: Experiment) -> tuple[float, ...]:
-    """val_bpb of its runs on the GPU type with most of them: what `views.estimate` takes the mean of."""
-    best: tuple[float, ...] = ()
+def main_type(state: State, experiment: Experiment) -> str:
+    """The GPU type with most of its results, "" before the first one: what `views.estimate` takes."""
+    best, most = "", 0
     runs, known = state.runs, state.scores
     for run in experiment.runs:
-        found = known.get((experiment.id, runs[run].gpu_type), ())
-        if len(found) > len(best):
-            best = found
+        kind = runs[run].gpu_type
+        found = len(known.get((experiment.id, kind), ()))
+        if found > most:
+            best, most = kind, found
     return best
+
+
+def scores(state: State, experiment: Experiment) -> tuple[float, ...]:
+    """val_bpb of its runs on that type."""
+    return state.scores.get((experiment.id, main_type(state, experiment)), ())
 
 
 def mean_bpb(state: State, experiment: Experiment) -> float | None:
@@ -31,16 +37,21 @@ def mean_bpb(state: State, experiment: Experiment) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def half(evidence: Evidence) -> float:
-    """Half the width of the 95 % interval of its delta."""
-    return student_t(evidence.noise_df) * evidence.standard_error
-
-
 def direction(evidence: Evidence) -> str:
-    """The role of its delta: better, worse, or muted where the 95 % interval covers none."""
-    if abs(evidence.delta) <= half(evidence):
+    """The role of its delta."""
+    return leaning(evidence.delta, evidence.standard_error, evidence.noise_df)
+
+
+def leaning(delta: float, standard_error: float, df: float) -> str:
+    """Better, worse, or muted where the 95 % interval covers none."""
+    if abs(delta) <= student_t(df) * standard_error:
         return "muted"
-    return "better" if evidence.delta < 0 else "worse"
+    return "better" if delta < 0 else "worse"
+
+
+def error(standard_error: float, glyphs: Glyphs) -> str:
+    """What stands behind a difference: "± 0.0016"."""
+    return f"{glyphs.plus_minus}{standard_error:.4f}"
 
 
 def delta(evidence: Evidence, glyphs: Glyphs) -> Line:
@@ -48,6 +59,6 @@ def delta(evidence: Evidence, glyphs: Glyphs) -> Line:
     strength = abs(evidence.delta) / evidence.standard_error if evidence.standard_error > 0 else 0.0
     return (
         (numbers.delta(evidence.delta), direction(evidence)),
-        (f" {glyphs.plus_minus} {half(evidence):.4f}", "muted"),
+        (f" {error(evidence.standard_error, glyphs)}", "muted"),
         (f" against {evidence.against}, {strength:.1f} standard errors", "muted"),
     )

@@ -164,7 +164,7 @@ def _standing(state: State) -> list[str]:
     if (gain := improvement(state)) is not None:
         lines.append(
             f"val_bpb {gain.start:.5f} → {gain.end:.5f} on {gain.gpu_type} "
-            f"({gain.percent:+.2f} % ± {gain.half_percent:.2f}, {gain.runs} runs)."
+            f"({gain.percent:+.2f} % ± {gain.half_percent:.2f}, 95 % interval, {gain.runs} runs)."
         )
     lines += [
         f"Noise on {kind}{at_budget(state)}: run-to-run sd {found.sd:.5f} ({found.measured_df} df measured)."

@@ -26,7 +26,7 @@ def last_line(story: Story) -> str:
     return line(story.facts[-1], story.state)
 
 
-def test_a_finished_run_is_shown_against_the_baseline() -> None:
+def test_a_finished_run_is_shown_against_its_parent() -> None:
     story = Story().score(E0, 2.5)
     assert last_line(story) == "e0-1 finished: val_bpb 2.5000 in 10.0 s"
     (name,) = story.wave({"DEPTH": "2"})

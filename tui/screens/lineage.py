@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from core.ids import ExperimentId
 from core.state import State
 from tui import numbers, standing
-from tui.descent import Gain, Step, descent, parts
+from tui.descent import Gain, Step, descent, gain_of, parts
 from tui.glyphs import Glyphs
 from tui.messages import Opened, Selected
 from tui.moment import Moment
@@ -89,7 +89,7 @@ def _values(step: Step, glyphs: Glyphs) -> list[Span]:
     return [
         (fit(values, 16), ""),
         (fit(numbers.delta(gain.delta), 8), role),
-        (fit(f"{glyphs.plus_minus} {gain.half:.4f}", 9), "muted"),
+        (fit(standing.error(gain.standard_error, glyphs), 9), "muted"),
         (
             fit(numbers.percent(total.percent, 2) if total else "", 8, align="right") + "  ",
             _role(total) if total else "",
@@ -98,9 +98,7 @@ def _values(step: Step, glyphs: Glyphs) -> list[Span]:
 
 
 def _role(gain: Gain) -> str:
-    if abs(gain.delta) <= gain.half:
-        return "muted"
-    return "better" if gain.delta < 0 else "worse"
+    return standing.leaning(gain.delta, gain.standard_error, gain.df)
 
 
 def _origin(step: Step, state: State) -> list[Span]:
@@ -139,11 +137,10 @@ def twig_line(
         (fit(experiment.id, 6), "bold"),
         (fit(shown.word, 10), shown.role),
     )
-    mean = standing.mean_bpb(state, experiment)
-    evidence = experiment.evidence
+    gain = gain_of(state, experiment, standing.main_type(state, experiment))
     told: Line = (
-        (fit(numbers.bpb(mean), 8), ""),
-        (fit(numbers.delta(evidence.delta) if evidence else "", 9), standing.direction(evidence) if evidence else ""),
+        (fit(numbers.bpb(standing.mean_bpb(state, experiment)), 8), ""),
+        (fit(numbers.delta(gain.delta) if gain else "", 9), _role(gain) if gain else ""),
     )
     room = width - sum(_cells(span) for span in (*front, *told))
     return (*front, *told, (fit(experiment.title, max(0, room)), "muted"))
@@ -217,7 +214,9 @@ class LineageTable(Table):
         last = self._steps[-1].experiment.id
         if twig.kind in ("step", "tried"):
             return self._by_name[twig.name], twig.name in self._opened, last == twig.name
-        return moment.state.experiments.get(twig.name), last == self._owner(twig).experiment.id
+        experiment = moment.state.experiments.get(twig.name)
+        gain = gain_of(moment.state, experiment, standing.main_type(moment.state, experiment)) if experiment else None
+        return experiment, gain, last == self._owner(twig).experiment.id
 
     def on_table_moved(self, message: Table.Moved) -> None:
         message.stop()

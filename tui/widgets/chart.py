@@ -16,6 +16,7 @@ from textual.binding import Binding, BindingType
 from core.ids import ExperimentId
 from core.state import State
 from tui import plot
+from tui.descent import gain_of
 from tui.glyphs import UNICODE, Glyphs
 from tui.messages import Opened, Selected
 from tui.moment import Moment
@@ -24,6 +25,7 @@ from tui.paint import Line, line
 from tui.pane import Pane
 from tui.safe import line as safe_line
 from tui.signs import sign
+from tui.standing import leaning
 from tui.widgets import drawing, frame, viewport
 from tui.widgets.cursor import Ground, under_cursor
 from tui.widgets.frame import Drawing
@@ -214,7 +216,10 @@ def marked(series: Series, port: Viewport, selected: ExperimentId | None) -> Mar
 def readout(
     state: State, mark: Mark | None, selected: ExperimentId | None, cells: int, glyphs: Glyphs = UNICODE
 ) -> Line:
-    """What is under the cursor, in words: "▸ e42 ✓ kept 0.9812 −0.0021 on H100, 2 runs  its title"."""
+    """What is under the cursor, in words: "▸ e42 ✓ kept 0.9812 −0.0021 on H100, 2 runs  its title".
+
+    Value, difference and count are of all its runs on that GPU type, as in the lineage.
+    """
     experiment = state.experiments.get(selected) if selected else None
     if experiment is None:
         return line(("n N: go from experiment to experiment", "muted"))
@@ -223,27 +228,17 @@ def readout(
     if mark is None or mark.val_bpb is None:
         said = "no val_bpb" if experiment.status == "crashed" else "no result yet"
         return cut(line(*head, (f"  {said}  ", "muted"), (safe_line(experiment.title), "muted")), cells)
-    change = gain(state, mark)
-    better = "better" if change is not None and change < 0 else "worse"
-    runs = f" on {safe_line(mark.gpu_type, 12)}, {count(mark.runs, 'run')}  "
+    gain = gain_of(state, experiment, mark.gpu_type)
+    change = (f" {delta(gain.delta)}", leaning(gain.delta, gain.standard_error, gain.df)) if gain else ("", "")
+    value, runs = (gain.after, gain.runs) if gain else (mark.val_bpb, mark.runs)  # marks may be half a second old
+    where = f" on {safe_line(mark.gpu_type, 12)}, {count(runs, 'run')}  "
     return cut(
         line(
-            *head, (f"  {bpb(mark.val_bpb)}", "bold"), (f" {delta(change)}" if change is not None else "", better),
-            (runs, "muted"), (safe_line(experiment.title), "muted"),
+            *head, (f"  {bpb(value)}", "bold"), change,
+            (where, "muted"), (safe_line(experiment.title), "muted"),
         ),
         cells,
     )  # fmt: skip
-
-
-def gain(state: State, mark: Mark) -> float | None:
-    """Its val_bpb minus what it was judged against, or minus its parent's; below zero is better."""
-    experiment = state.experiments[mark.experiment]
-    known = (experiment.evidence, experiment.screening)
-    found = next((each for each in known if each is not None and each.gpu_type == mark.gpu_type), None)
-    if found is not None:
-        return found.delta
-    base = state.scores.get((experiment.parent, mark.gpu_type), ()) if experiment.parent else ()
-    return mark.val_bpb - sum(base) / len(base) if base and mark.val_bpb is not None else None
 
 
 def empty(state: State, width: int, height: int) -> list[Line]:

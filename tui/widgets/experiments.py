@@ -51,9 +51,9 @@ def _delta(_: State, experiment: Experiment, glyphs: Glyphs) -> Span:
     return (numbers.delta(evidence.delta), standing.direction(evidence)) if evidence else (glyphs.dash, "muted")
 
 
-def _half(_: State, experiment: Experiment, glyphs: Glyphs) -> Span:
+def _error(_: State, experiment: Experiment, glyphs: Glyphs) -> Span:
     evidence = experiment.evidence
-    return (f"{glyphs.plus_minus} {standing.half(evidence):.4f}" if evidence else ""), "muted"
+    return standing.error(evidence.standard_error, glyphs) if evidence else "", "muted"
 
 
 def _sigma(_: State, experiment: Experiment, glyphs: Glyphs) -> Span:
@@ -85,7 +85,7 @@ COLUMNS = (
     Column("state", "state", 11, "left", _state),
     Column("bpb", "val_bpb", 8, "right", _bpb),
     Column("delta", "delta", 8, "right", _delta),
-    Column("half", "", 8, "left", _half, 104),
+    Column("error", "std err", 8, "right", _error, 104),
     Column("sigma", "sigma", 6, "right", _sigma),
     Column("runs", "runs", 5, "right", _runs, 70),
     Column("gpu", "GPU", 8, "left", _gpu, 90),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from core.duplicates import of_others
 from core.state import State
-from tui import numbers, signs
+from tui import numbers, signs, standing
 from tui.bars import bar
 from tui.glyphs import Glyphs
 from tui.paint import Line, line, width
@@ -32,13 +32,13 @@ def role_of(item: Item) -> str:
 
 
 def mark(item: Item, glyphs: Glyphs) -> tuple[str, str]:
-    """★ the best, ☆ the predicted best, ± within the noise."""
+    """★ the best, ☆ the predicted best, ≈ within the noise."""
     if item.is_best:
         return glyphs.best, "best bold"
     if item.is_predicted:
         return glyphs.predicted, "predicted bold"
     sigmas = item.sigmas
-    return (glyphs.plus_minus, "muted") if sigmas is not None and abs(sigmas) < NOISE else (" ", "")
+    return (glyphs.noise, "muted") if sigmas is not None and abs(sigmas) < NOISE else (" ", "")
 
 
 def marked(glyphs: Glyphs, *, is_marked: bool) -> tuple[str, str]:
@@ -50,7 +50,7 @@ def sign_of(state: State, item: Item, glyphs: Glyphs) -> signs.Sign:
     if item.is_parent:
         return signs.Sign(glyphs.bullet, PARENT, "baseline")
     if item.experiment is None:
-        return signs.Sign(glyphs.dot, "not run", "muted")
+        return signs.Sign(" ", "not run", "muted")
     return signs.sign(state, item.experiment, glyphs)
 
 
@@ -110,7 +110,7 @@ def told(state: State, item: Item, glyphs: Glyphs, now: float) -> Line:
         value = line((f"  val_bpb {numbers.bpb(item.mean)}", "")) if item.mean is not None else ()
         why = _going(state, item, now) or _why(item)
         return line(name, (f"{sign.glyph} {sign.word}", sign.role), *value, (f"  {safe(why)}" if why else "", "muted"))
-    error = f" {glyphs.plus_minus} {item.error:.4f}"
+    error = f" {standing.error(item.error, glyphs)}"
     sigmas = abs(item.sigmas or 0.0)
     others = of_others(state, item.experiment) if item.experiment else ""
     size = "within the noise" if sigmas < NOISE else f"{sigmas:.1f} standard errors"

@@ -49,15 +49,11 @@ def _is_mixed(state: State) -> bool:
 
 def _champion(best: views.Estimate, on: str, glyphs: Glyphs) -> Piece:
     value = (f"{glyphs.best} {numbers.bpb(best.mean)}", "best bold")
-    half = (f" {glyphs.plus_minus} {numbers.bpb((best.high - best.low) / 2)}", "muted")
+    half = (f" {glyphs.plus_minus}{numbers.bpb((best.high - best.low) / 2)}", "muted")
     name = "the start" if best.experiment == BASELINE else str(best.experiment)
-    long = line(
-        (f"{glyphs.best} val_bpb {numbers.bpb(best.mean)}", "best bold"), half, (f"  {name}", ""), (on, "muted")
-    )
-    typed = (on, "muted")
-    return piece(
-        80, long, line(value, half, (f"  {name}", ""), typed), line(value, half, typed), line(value, typed), line(value)
-    )
+    typed, named = (on, "muted"), (f"  {name}", "")
+    long = line((f"{glyphs.best} val_bpb {numbers.bpb(best.mean)}", "best bold"), half, named, typed)
+    return piece(80, long, line(value, half, named, typed), line(value, half, typed), line(value, typed), line(value))
 
 
 def _improved(gain: views.Improvement | None, glyphs: Glyphs) -> list[Piece]:
@@ -66,10 +62,11 @@ def _improved(gain: views.Improvement | None, glyphs: Glyphs) -> list[Piece]:
         return []
     percent = numbers.percent(gain.percent, 2)
     role = "better" if gain.is_fresh and gain.percent + gain.half_percent < 0 else ""
-    both = (f"{percent[:-2]} {glyphs.plus_minus} {gain.half_percent:.2f} %", role)
+    both = (f"{percent[:-2]} {glyphs.plus_minus}{gain.half_percent:.2f} %", role)
     least = line((numbers.percent(gain.percent), role))
     if gain.is_fresh:
-        return [piece(55, line(both, (" since the start", "muted")), line(both), least)]
+        interval = (" since the start (95 % intervals)", "muted")
+        return [piece(55, line(both, interval), line(both, (" since the start", "muted")), line(both), least)]
     long, short, word = ((text, "muted") for text in (" since the start, not confirmed", ", not confirmed", " unsure"))
     return [piece(55, line(both, long), line(both, short), line(both, word), (*least, word))]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from core.ids import ExperimentId
 from core.state import State, Wave
-from tui import numbers
+from tui import numbers, standing
 from tui.actions import BY_ID
 from tui.glyphs import Glyphs
 from tui.keys import Chosen, key_of
@@ -192,8 +192,8 @@ def _expected(v: View) -> Line:
     if expected is None:
         return EMPTY
     cell = ", ".join(f"{name} {text}" for name, text in expected.cell.items())
-    half = f"{numbers.bpb(expected.val_bpb)} {v.glyphs.plus_minus} {(expected.high - expected.low) / 2:.4f}"
-    said = line((f"{v.glyphs.predicted} expected best {half}", "predicted"), (f"  {safe(cell, 400)}", "muted"))
+    value = f"{numbers.bpb(expected.val_bpb)} {standing.error(expected.standard_error, v.glyphs)}"
+    said = line((f"{v.glyphs.predicted} expected best {value}", "predicted"), (f"  {safe(cell, 400)}", "muted"))
     return cut(said, v.cells)
 
 
