@@ -13,15 +13,14 @@ import msgspec
 
 from core.ids import BASELINE
 from core.state import State
+from core.telling import GLYPHS
 from core.views import elapsed, estimate, improvement, proposed
-from tui.glyphs import UNICODE
 from tui.ledger import shares
-from tui.signs import point
 from tui.widgets.viewport import ticks
 
 CLIP = 0.85  # of the results decide the limits: a few disasters must not squeeze the interesting band
 TINTS = {"kept": "green+", "discarded": "gray", "open": "blue+", "crashed": "red+"}
-MARKS = {verdict: point("retest" if verdict == "open" else verdict, UNICODE).glyph for verdict in TINTS}
+MARKS = {**GLYPHS, "discarded": "•", "open": "◦"}  # the many discarded ones are to be small
 LEGEND = "  ".join(f"{MARKS[verdict]} {verdict}" for verdict in TINTS)
 TITLE = f"val_bpb   {LEGEND} (on the floor)  ─ best so far"
 SIMULATED = f"SIMULATED val_bpb  {LEGEND}  ─ best so far"

@@ -25,7 +25,7 @@ STEPS: dict[str, tuple[Step, bool]] = {  # action: what to step by, and whether 
     "previous_wave": ("wave", True),
     "next_kept": ("kept", False),
 }
-_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%|(100|\d?\d(?:\.\d+)?)")  # a bare number from 0 to 100 is one too
 
 
 def press(player: Player, action: str) -> bool:
@@ -51,7 +51,7 @@ def seek(player: Player, text: str) -> str:
     if not player.is_loaded:
         return "The recording is still being read."
     if found := _SHARE.fullmatch(text):
-        player.seek_share(min(100.0, float(found[1])) / 100)
+        player.seek_share(min(100.0, float(found[1] or found[2])) / 100)
         return ""
     if re.fullmatch(r"[ew]\d+", text):
         at = _proposed_at(player.end, text)

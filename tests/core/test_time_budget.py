@@ -143,7 +143,7 @@ def test_a_real_session_records_what_prepare_says(tmp_path: Path) -> None:
     workspace = stub.make_stub(tmp_path / "work")
     done = stub.run(workspace, "--no-ui", "--max-experiments", "1", "--slots", "2")
     assert done.returncode == 0, done.stderr
-    assert "0.2 s per run; limits" in done.stdout
+    assert "0.2 s per run\n" in done.stdout
     assert (stub.state_of(workspace).budget_s, stub.state_of(workspace).own_budget) == (0.2, True)
     refused = stub.run(workspace, "--no-ui", "--time-budget", "60")
     assert refused.returncode == 2
@@ -157,4 +157,4 @@ def test_noise_is_told_with_the_budget_that_it_was_measured_at() -> None:
     story = Story(gpu_type="H100").score(E0, 1.0, 1.001, 1.002)
     assert ledger.noise(story.state).startswith("noise on H100: sd")
     assert ledger.noise(story.engine(budget_s=8.0).state).startswith("noise on H100 at 8 s per run: sd")
-    assert "local executor, 8 s per run; limits" in line(story.facts[-2], story.state)
+    assert ", local executor, 8 s per run" in line(story.facts[-2], story.state)

@@ -21,8 +21,8 @@ def test_the_chart_has_a_mark_per_experiment_and_the_staircase() -> None:
     rows = chart(campaign().state, width=60, height=18).splitlines()
     assert max(map(len, rows[1:])) <= 60
     drawn = "\n".join(rows[1:])
-    assert drawn.count("●") == 2
-    assert drawn.count("×") == 1
+    assert drawn.count("✓") == 2
+    assert drawn.count("‼") == 1
     assert "│" in drawn
     assert "e0" in rows[-1]
     assert "e4" in rows[-1]
@@ -53,6 +53,6 @@ def test_the_staircase_follows_the_lineage() -> None:
 def test_the_summary_says_what_was_reached_and_where_the_time_went() -> None:
     text = summary(campaign().state)
     assert text.startswith("val_bpb 2.5100 → 2.3100: −8.0 % ± ")
-    assert "(e1 on cpu, 2 fresh runs, 2 of the start; 95 % interval)" in text
+    assert "(e1 on cpu, 2 fresh runs, 2 fresh of the start; 95 % interval)" in text
     assert "4 experiments, 1 kept, 7 runs" in text
     assert summary(Story().state).startswith("nothing measured yet")

@@ -37,7 +37,7 @@ def test_a_campaign_keeps_a_confirmed_improvement_and_commits_it(workspace: Path
     assert "run-to-run sd" in message
     assert state.sources[kept.id].strip() == git(workspace, "show", f"{state.branch}:train.py")
     assert (git(workspace, "rev-parse", "HEAD"), git(workspace, "status", "--porcelain", "--", "train.py")) == before
-    assert "●─" in done.stdout, "the chart"
+    assert "✓─" in done.stdout, "the chart"
     assert "all 24 experiments of this session are done" in done.stdout
 
 

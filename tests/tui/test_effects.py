@@ -69,11 +69,11 @@ def test_two_factors_are_a_grid_with_glyphs_and_the_best_marked() -> None:
     found = shown(story.state)
     rows = [line.split() for line in found.splitlines() if line.split()[:1] and line.split()[0] in ("2", "4", "8")]
     assert rows == [
-        ["2", "−0.1100", "−0.1600·▼▽", "−0.0600"],
+        ["2", "−0.1100", "−0.1600✗▼▽", "−0.0600"],
         ["4", "+0.0400", "e0", "−0.0300"],
-        ["8", "✗", "⊘", "…"],
+        ["8", "‼", "⊘", "…"],
     ]
-    assert "waiting for e8; lost e6 ✗, e7 ⊘" in found
+    assert "waiting for e8; lost e6 ‼, e7 ⊘" in found
     assert "predicted best: DEPTH 2, MATRIX_LR 0.04 (e2)" in found
 
 

@@ -45,7 +45,7 @@ def test_each_step_has_its_gain_and_the_sum_so_far() -> None:
     assert third.gain is not None and third.total is not None  # noqa: PT018
     assert third.gain.delta == pytest.approx(0.9705 - 0.9805)
     assert third.total.percent == pytest.approx(-2.95)
-    assert third.gain.half > 0
+    assert third.gain.standard_error > 0
     assert third.is_baseline
     assert not second.is_baseline
 

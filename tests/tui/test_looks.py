@@ -27,7 +27,7 @@ STATES = (
     "duplicate",
     "merged",
 )
-GPUS = ("gpu_ours", "gpu_other", "gpu_free", "gpu_broken")
+GPUS = ("gpu_ours", "gpu_other", "gpu_free", "crashed")
 
 
 def test_a_role_is_its_colour_with_attributes_and_ground() -> None:

@@ -74,7 +74,7 @@ def test_within_the_noise_is_marked() -> None:
     story = Story(gpus=2, gpu_type="H100").score(E0, 1.0, 1.002, 0.998)
     (name,) = story.wave({"DEPTH": "8"})
     story.score(name, 1.0003)
-    assert "+0.0003±" in " ".join(drawn(moment(story.state)))
+    assert "+0.0003≈" in " ".join(drawn(moment(story.state)))
 
 
 def test_the_predicted_best_is_marked_and_said() -> None:
