@@ -93,6 +93,7 @@ def _wanted(
     yield from _repeats(state, rules, soon, 0)
     for name, gpu_type in compared:
         yield from missing(name, gpu_type, _for_retests(state, soon, name, gpu_type))
+    yield from _hopes(state, levels, room)
     yield from _firsts(state, levels, room)
     yield from _repeats(state, rules, later, 0)
 
@@ -157,19 +158,26 @@ def _reruns(state: State, levels: Tiers, room: Room) -> Iterator[Want]:
 
 
 def _validations(state: State, levels: Tiers, rules: Rules, room: Room) -> Iterator[Want]:
-    """First runs on the validation tier of what passed the screening, the best first; as many at once as it needs."""
+    """Runs on the validation tier of what passed the screening, the best first: as many at once as a verdict needs."""
     if not levels.are_two:
         return
     screened = [experiment for name in state.open if (experiment := state.experiments[name]).screened]
     best = lead_for_validation(state, rules) if screened else None
     for experiment in sorted(screened, key=lambda each: each.screening.delta if each.screening else 0.0):
-        if judged_on(state, experiment) or not may_validate(state, experiment):
+        there = judged_on(state, experiment)
+        if (experiment.id, there) in state.scores:
+            continue  # what it lacks now, its verdict says
+        if not there and not may_validate(state, experiment):
             continue
-        if not is_free(state, experiment) and not is_worth_validating(state, experiment, best, rules):
+        if not there and not is_free(state, experiment) and not is_worth_validating(state, experiment, best, rules):
             continue
-        kind = room.widest(levels.validate)
-        for _ in range(MIN_RUNS):
+        kind = there or room.widest(levels.validate)
+        for _ in range(MIN_RUNS - _under_way(state, experiment, kind)):
             yield experiment.id, kind, "retest"
+
+
+def _under_way(state: State, experiment: Experiment, gpu_type: str) -> int:
+    return sum(run in state.active and state.runs[run].gpu_type == gpu_type for run in experiment.runs)
 
 
 def _firsts(state: State, levels: Tiers, room: Room) -> Iterator[Want]:
@@ -195,6 +203,14 @@ def _firsts(state: State, levels: Tiers, room: Room) -> Iterator[Want]:
         idle = not any(run in state.active for run in experiment.runs)
         if experiment.promoted and idle and measured_on(state, experiment.id) and not judged_on(state, experiment):
             yield experiment.id, room.widest(levels.validate), "retest"
+
+
+def _hopes(state: State, levels: Tiers, room: Room) -> Iterator[Want]:
+    """The second run of a hope whose first one found no two GPUs free, while that one goes on."""
+    for experiment in (state.experiments[name] for name in state.open):
+        if len(experiment.runs) == 1 and experiment.runs[0] in state.active and _is_hope(state, experiment):
+            kind = state.runs[experiment.runs[0]].gpu_type
+            yield experiment.id, kind if kind in levels.validate else room.widest(levels.validate), "retest"
 
 
 def _is_hope(state: State, experiment: Experiment) -> bool:
