@@ -25,7 +25,9 @@ def player(tmp_path: Path) -> Player:
     return found
 
 
-@pytest.mark.parametrize(("text", "share"), [("0%", 0.0), ("100%", 1.0), (" 250 % ", 1.0), ("0", 0.0), ("50", 0.5), ("9h", 1.0)])
+@pytest.mark.parametrize(
+    ("text", "share"), [("0%", 0.0), ("100%", 1.0), (" 250 % ", 1.0), ("0", 0.0), ("50", 0.5), ("9h", 1.0)]
+)
 def test_shares_and_times_stay_on_the_tape(player: Player, text: str, share: float) -> None:
     assert seek(player, text) == ""
     assert player.position == pytest.approx(share * player.length, abs=10)
