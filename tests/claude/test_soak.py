@@ -55,6 +55,8 @@ def megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+# the HTTP client's own generator, collected while a request that was given up is being closed
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <async_generator object Response.aiter_raw")
 @pytest.mark.slow
 def test_two_thousand_answers_with_random_faults_stay_within_time_money_and_memory(tmp_path: Path) -> None:
     sizes, memory = list[int](), list[float]()

@@ -54,7 +54,8 @@ class Transport(Pane):
         self._wanted = 0  # lines
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return wanted(self.moment, width, self.looks.glyphs)
+        self._wanted = wanted(self.moment, width, self.looks.glyphs)
+        return self._wanted
 
     def show(self, moment: Moment) -> None:
         super().show(moment)
