@@ -93,7 +93,6 @@ def _wanted(
     yield from _repeats(state, rules, soon, 0)
     for name, gpu_type in compared:
         yield from missing(name, gpu_type, _for_retests(state, soon, name, gpu_type))
-    yield from _hopes(state, levels, room)
     yield from _firsts(state, levels, room)
     yield from _repeats(state, rules, later, 0)
 
@@ -203,14 +202,6 @@ def _firsts(state: State, levels: Tiers, room: Room) -> Iterator[Want]:
         idle = not any(run in state.active for run in experiment.runs)
         if experiment.promoted and idle and measured_on(state, experiment.id) and not judged_on(state, experiment):
             yield experiment.id, room.widest(levels.validate), "retest"
-
-
-def _hopes(state: State, levels: Tiers, room: Room) -> Iterator[Want]:
-    """The second run of a hope whose first one found no two GPUs free, while that one goes on."""
-    for experiment in (state.experiments[name] for name in state.open):
-        if len(experiment.runs) == 1 and experiment.runs[0] in state.active and _is_hope(state, experiment):
-            kind = state.runs[experiment.runs[0]].gpu_type
-            yield experiment.id, kind if kind in levels.validate else room.widest(levels.validate), "retest"
 
 
 def _is_hope(state: State, experiment: Experiment) -> bool:

@@ -115,15 +115,9 @@ def student_t(df: float, z: float = 1.959964) -> float:
 
 
 def judge(state: State, experiment: Experiment, rules: Rules) -> Judgement:
-    """What the runs of an open experiment say so far; while one goes on, no more than that it passed elsewhere."""
-    going_on = {state.runs[run].gpu_type for run in experiment.runs if run in state.active}
-    if going_on and (experiment.screened or judged_on(state, experiment) in going_on):
+    """What the runs of an open experiment say so far."""
+    if any(run in state.active for run in experiment.runs):
         return Wait()
-    found = _judged(state, experiment, rules)
-    return Wait() if going_on and not isinstance(found, Passed) else found
-
-
-def _judged(state: State, experiment: Experiment, rules: Rules) -> Judgement:
     failed = _failed(state, experiment, rules)
     if failed is not None:
         return failed

@@ -8,7 +8,7 @@ import msgspec
 
 from core import commands, noted, policy
 from core import events as ev
-from core.design import Design, Factor, Kind
+from core.design import Design, Factor
 from core.fold import fold
 from core.ids import ExperimentId, GpuId, RunId, SessionId, WaveId, run_id
 from core.patch import Change, Edit, apply, digest
@@ -75,16 +75,12 @@ class Story:
         return self.tell(ev.FleetSeen, gpus=self.gpus)
 
     def wave(
-        self,
-        *settings: dict[str, str],
-        factors: dict[str, tuple[str, ...]] | None = None,
-        kind: Kind = "full factorial",
-        lines: int = 0,
+        self, *settings: dict[str, str], factors: dict[str, tuple[str, ...]] | None = None, lines: int = 0
     ) -> list[ExperimentId]:
         """A wave with one experiment per dict of constants, `lines` longer than its parent; returns their ids."""
         state = self.state
         wave = WaveId(f"w{len(state.waves) + 1}")
-        design = Design(kind, tuple(Factor(k, v) for k, v in factors.items())) if factors else None
+        design = Design("full factorial", tuple(Factor(k, v) for k, v in factors.items())) if factors else None
         self.tell(ev.WavePlanned, wave=wave, parent=state.baseline, reason="because", design=design)
         first = len(state.experiments)
         for i, values in enumerate(settings):

@@ -271,30 +271,3 @@ def test_the_second_run_of_a_validation_starts_while_the_first_goes_on() -> None
     assert story.state.experiments[name].is_open, "the second one counts, too"
     story.finish(second, 0.98 + OFFSET).settle()
     assert story.state.experiments[name].status == "kept"
-
-
-def hope(validate: int = 2) -> tuple[Story, ExperimentId]:
-    """On a fleet, the first of a wave that lists points."""
-    story = two_types(screen=8, validate=validate)
-    settings = [{"DEPTH": str(depth)} for depth in range(5, 16)]
-    (name, *_) = story.wave(*settings, factors={"DEPTH": ("4", "5", "6")}, kind="list")
-    return story, name
-
-
-def test_a_hope_that_found_one_gpu_gets_another_where_it_would_be_validated() -> None:
-    story, name = hope()
-    story.start(name)
-    assert launches(story.settle())[0] == (name, "H200", "screen")
-    story.start(name, on="H200", purpose="retest")
-    assert name not in [experiment for experiment, *_ in launches(story.settle())]
-
-
-@pytest.mark.parametrize(("val_bpb", "status"), [(0.98, "retest"), (1.04, "running")])
-def test_a_screening_may_be_passed_but_not_lost_while_a_validation_goes_on(val_bpb: float, status: str) -> None:
-    story, name = hope()
-    screening = story.start(name)
-    story.start(name, on="H200", purpose="retest")
-    story.finish(screening, val_bpb)
-    moves = story.settle()
-    assert story.state.experiments[name].status == status
-    assert launches(moves).count((name, "H200", "validate")) == (1 if status == "retest" else 0)
