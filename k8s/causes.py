@@ -18,6 +18,7 @@ from core.ids import RunId
 from core.transcript import Reader, clean
 from k8s.jobs import CONTAINER
 from k8s.shapes import Event, Job, Node, Pod, Terminated, seconds, true
+from k8s.spot import by_cloud
 
 _GONE_NODES = {
     "NodeLost": "its node stopped answering",
@@ -39,6 +40,13 @@ _EVENTS = {
     "TaintManagerEviction": _DISRUPTIONS["DeletionByTaintManager"],
     "NodeNotReady": _GONE_NODES["NodeLost"],
 }
+_NODE_GONE = _DISRUPTIONS["DeletionByPodGC"]
+_WITH_ITS_NODE = frozenset(
+    {
+        *(_GONE_NODES[reason] for reason in ("NodeLost", "NodeShutdown")),
+        *(_DISRUPTIONS[reason] for reason in _DISRUPTIONS if reason != "PreemptionByScheduler"),
+    }
+)
 _NOT_BEGUN = frozenset({"StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError"})
 _OWN_LIMIT = re.compile(
     r"^(Usage of EmptyDir volume|Pod ephemeral local storage usage|Container \S+ exceeded its local)"
@@ -67,6 +75,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     job: Job | None  # None: it is gone
     pods: tuple[Pod, ...] = ()
     node: Node | None = None  # of the latest pod; None: gone, or not to be seen
+    last_node: Node | None = None  # as it was when its pod last changed; it may be gone since
     events: tuple[Event, ...] = ()
     log: Reader | None = None  # the whole log, if it could be had
     limits: Limits
@@ -146,7 +155,8 @@ def _lost(case: Case, pod: Pod, state: Terminated | None, end: Exit) -> str:
         lambda: _not_begun(case, pod, state),
         lambda: _told_to_stop(case, pod, state, end),
     )
-    return next((why for read in readings if (why := read())), "")
+    why = next((why for read in readings if (why := read())), "")
+    return by_cloud(why, case.node or case.last_node) if why in _WITH_ITS_NODE else why
 
 
 def _evicted(pod: Pod) -> str:
@@ -207,7 +217,7 @@ def _by_somebody(case: Case, state: Terminated | None) -> str:
         return "somebody else deleted its Job"
     if true(case.job.status.conditions, "Suspended"):
         return "the queue took its place back"
-    return "its node is gone" if case.node is None and state is None else "somebody else deleted its pod"
+    return _NODE_GONE if case.node is None and state is None else "somebody else deleted its pod"
 
 
 def _told_by_events(case: Case) -> str:

@@ -88,6 +88,7 @@ def concluded(
         job=None if run.is_job_gone else run.job,
         pods=(_settled(run.pod, run.is_pod_gone),) if run.pod is not None else (),
         node=node,
+        last_node=run.node,
         events=events,
         log=log,
         limits=limits,

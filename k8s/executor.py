@@ -270,12 +270,13 @@ class KubernetesExecutor:
             self._replaced(run, run.pod)
         elif run is not None:
             run.pod, run.is_pod_gone = pod, gone
+            run.node = self._mirror.node_of(pod) or run.node
             self._consider(run)
 
     def _replaced(self, run: Run, pod: Pod) -> None:
         """Its Job has a second pod, in place of one that vanished: the run ends with the first; on a dead node, now."""
         if not run.is_ending and run.cancelled_at is None and is_stranded(pod, self._mirror.node_of(pod)):
-            run.why = silent(pod)
+            run.why = silent(pod, self._mirror.node_of(pod) or run.node)
             self._conclude(run)
 
     def _consider(self, run: Run, *, is_news: bool = True) -> None:

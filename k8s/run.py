@@ -9,7 +9,7 @@ from core.ids import GpuId, RunId
 from k8s.jobs import CONTAINER
 from k8s.logs import Place
 from k8s.scheduling import Waits
-from k8s.shapes import Job, Pod, Terminated, seconds
+from k8s.shapes import Job, Node, Pod, Terminated, seconds
 from k8s.waits import quota
 
 SKEW_S = 3.0  # a cluster's clock that is further from ours is believed; else what is seen happens when it is seen
@@ -28,6 +28,7 @@ class Run:
     made_at: float | None = None
     job: Job | None = None  # as last seen
     pod: Pod | None = None
+    node: Node | None = None  # of its pod, as it was when that last changed
     is_job_gone: bool = False
     is_pod_gone: bool = False
     started_at: float | None = None  # set once it was reported

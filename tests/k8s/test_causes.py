@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from labelled import h100
 
@@ -13,6 +14,7 @@ from core.executors.local_outcome import Limits
 from core.ids import RunId
 from core.transcript import Reader
 from k8s.causes import Case, is_infrastructure, outcome
+from k8s.overdue import silent
 from k8s.shapes import (
     Condition,
     ContainerState,
@@ -23,10 +25,12 @@ from k8s.shapes import (
     JobStatus,
     Meta,
     Node,
+    NodeSpec,
     Pod,
     PodSpec,
     PodStatus,
     Running,
+    Taint,
     Terminated,
     Waiting,
 )
@@ -83,6 +87,7 @@ def told(
     text: str = "",
     job: Job | None = Job(metadata=Meta(name="j")),  # noqa: B008  frozen
     node: Node | None = h100(),  # noqa: B008  frozen
+    last_node: Node | None = None,
     events: tuple[Event, ...] = (),
     cancelled: bool = False,
 ) -> Ended | None:
@@ -91,6 +96,7 @@ def told(
         job=job,
         pods=pods,
         node=node,
+        last_node=last_node,
         events=events,
         log=log(text) if text else None,
         limits=LIMITS,
@@ -100,8 +106,14 @@ def told(
     return outcome(case)
 
 
-def end_of(*pods: Pod, text: str = "", node: Node | None = h100(), cancelled: bool = False) -> Ended:  # noqa: B008
-    end = told(*pods, text=text, node=node, cancelled=cancelled)
+def end_of(
+    *pods: Pod,
+    text: str = "",
+    node: Node | None = h100(),  # noqa: B008  frozen
+    last_node: Node | None = None,
+    cancelled: bool = False,
+) -> Ended:
+    end = told(*pods, text=text, node=node, last_node=last_node, cancelled=cancelled)
     assert end is not None
     return end
 
@@ -283,6 +295,43 @@ def test_an_old_cluster_says_in_an_event_alone_that_a_pod_was_preempted() -> Non
 def test_a_spot_node_that_is_taken_away_takes_the_run_with_it(reason: str) -> None:
     end = end_of(pod(ended(137), reason=reason, message="Pod was terminated in response to imminent node shutdown."))
     assert (end.outcome, end.reason) == ("lost", "its node was shut down")
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "notice"),
+    [
+        ("cloud.google.com/gke-spot", "true", "cloud.google.com/impending-node-termination"),
+        ("cloud.google.com/gke-preemptible", "true", "node.cloudprovider.kubernetes.io/shutdown"),
+        ("eks.amazonaws.com/capacityType", "SPOT", "aws-node-termination-handler/spot-itn"),
+        ("karpenter.sh/capacity-type", "spot", "karpenter.sh/disrupted"),
+        ("kubernetes.azure.com/scalesetpriority", "spot", "node.cloudprovider.kubernetes.io/shutdown"),
+        ("node.kubernetes.io/lifecycle", "spot", "aws-node-termination-handler/rebalance-recommendation"),
+    ],
+)
+def test_a_spot_node_that_is_taken_back_is_told_apart_from_one_that_fails(label: str, value: str, notice: str) -> None:
+    stopped = pod(
+        ended(143, message=message(signal=15, cause="stopped")), disrupted="EvictionByEvictionAPI", deleted=True
+    )
+    known = Node(metadata=Meta(name="n1", labels={label: value}), status=h100().status)
+    warned = msgspec.structs.replace(known, spec=NodeSpec(taints=(Taint(key=notice, effect="NoSchedule"),)))
+    drained = "evicted: its node is being drained"
+    assert end_of(stopped, node=warned).reason == f"its spot node was reclaimed: {drained}"
+    assert end_of(stopped, node=known).reason == f"{drained} (a spot node: most likely reclaimed)"
+    assert end_of(stopped, node=msgspec.structs.replace(warned, metadata=Meta(name="n1"))).reason == drained
+
+
+def test_a_spot_node_that_is_gone_is_remembered_as_one() -> None:
+    running = pod(ContainerState(running=Running(THEN)), phase="Running", deleted=True)
+    spot = Node(metadata=Meta(name="n1", labels={"karpenter.sh/capacity-type": "spot"}))
+    assert end_of(running, node=None, last_node=spot).reason == "its node is gone (a spot node: most likely reclaimed)"
+    assert silent(running, spot) == "its node n1 stopped answering (a spot node: most likely reclaimed)"
+    assert silent(running, None) == "its node n1 stopped answering"
+
+
+def test_a_preemption_on_a_spot_node_is_no_reclaim() -> None:
+    stopped = pod(ended(143), disrupted="PreemptionByScheduler", deleted=True)
+    spot = Node(metadata=Meta(name="n1", labels={"karpenter.sh/capacity-type": "spot"}))
+    assert end_of(stopped, node=spot).reason == "preempted: a more important pod took its place"
 
 
 def test_a_pod_to_be_deleted_from_a_node_that_does_not_answer_is_lost() -> None:
