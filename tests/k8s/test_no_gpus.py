@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import expedition
 import played_cluster
@@ -25,21 +23,6 @@ from k8s.parts import kubernetes_executor
 
 NODES = ("h100-0000", "h100-0001")
 GONE_S = 6.0
-
-
-@pytest.fixture
-async def played() -> AsyncIterator[Played]:
-    played = Played("H100:2x2")
-    yield played
-    await played.end()
-
-
-@pytest.fixture
-async def lab(played: Played, tmp_path: Path) -> AsyncIterator[Lab]:
-    runner, port = await played_cluster.serve(played)
-    (tmp_path / "kubeconfig").write_text(played_cluster.kubeconfig(port))
-    yield Lab(str(tmp_path / "kubeconfig"), "default", tmp_path)
-    await runner.cleanup()
 
 
 async def test_a_fleet_without_a_gpu_is_told_as_it_is(played: Played, lab: Lab) -> None:

@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import played_cluster
-import pytest
 from lab import Lab
 from played_cluster import Played
 from watched import FOREVER
 
 from core.executor import Ended, Lost, Started, Waiting
 from core.ids import RunId
-from k8s import watching
 
 SECOND = RunId("e2-1")
 TOLD = "the namespace's quota is used up: few, requested: {0}=1, used: {0}=1, limited: {0}=1"
-
-
-@pytest.fixture
-async def played(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Played]:
-    monkeypatch.setattr(watching, "LONGEST_PAUSE_S", 1.0)
-    played = Played("H100:2x2")
-    yield played
-    await played.end()
-
-
-@pytest.fixture
-async def lab(played: Played, tmp_path: Path) -> AsyncIterator[Lab]:
-    runner, port = await played_cluster.serve(played)
-    (tmp_path / "kubeconfig").write_text(played_cluster.kubeconfig(port))
-    yield Lab(str(tmp_path / "kubeconfig"), "default", tmp_path)
-    await runner.cleanup()
 
 
 async def test_a_job_that_a_quota_refuses_waits_with_its_sentence_and_is_made_when_there_is_room(

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import played_cluster
 import pytest
 from lab import Lab
 from played_cluster import Played, stamp
@@ -15,21 +12,6 @@ from watched import FOREVER, Watched
 
 from core.executor import Ended, Started
 from k8s.executor import KubernetesExecutor
-
-
-@pytest.fixture
-async def played() -> AsyncIterator[Played]:
-    played = Played("H100:2x1")
-    yield played
-    await played.end()
-
-
-@pytest.fixture
-async def lab(played: Played, tmp_path: Path) -> AsyncIterator[Lab]:
-    runner, port = await played_cluster.serve(played)
-    (tmp_path / "kubeconfig").write_text(played_cluster.kubeconfig(port))
-    yield Lab(str(tmp_path / "kubeconfig"), "default", tmp_path)
-    await runner.cleanup()
 
 
 async def second_pod(played: Played) -> None:

@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import played_cluster
-import pytest
 from lab import Lab
 from played_cluster import Played
 from watched import FOREVER, RUN, Watched
 
 from core.executor import Ended, FleetObserved, Lost, Started
 from core.ids import RunId
-from k8s import watching
 from k8s.executor import UNSEEN, KubernetesExecutor
 from k8s.inventory import OTHERS
 
 SECOND = RunId("e2-1")
 SOON_S = 12.0  # a stream of a watch, a refusal that is believed, and a tick
-
-
-@pytest.fixture
-async def played(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Played]:
-    monkeypatch.setattr(watching, "LONGEST_PAUSE_S", 1.0)
-    played = Played("H100:2x2")
-    yield played
-    await played.end()
-
-
-@pytest.fixture
-async def lab(played: Played, tmp_path: Path) -> AsyncIterator[Lab]:
-    runner, port = await played_cluster.serve(played)
-    (tmp_path / "kubeconfig").write_text(played_cluster.kubeconfig(port))
-    yield Lab(str(tmp_path / "kubeconfig"), "default", tmp_path)
-    await runner.cleanup()
 
 
 def holders(engine: Watched[KubernetesExecutor]) -> dict[str, str]:
