@@ -17,6 +17,8 @@ from k8s.client import ClusterError, Connection
 from k8s.shapes import Job
 from k8s.watching import pause_s
 
+SEEN_S = 0.5  # until the cluster's controller of Jobs has seen that a Job goes, so that it makes no second pod
+
 Body = Mapping[str, Any]
 Troubled = Callable[[ClusterError | None], None]
 Told = Callable[[str], None]
@@ -61,6 +63,7 @@ class Orders:
         with contextlib.suppress(ClusterError):
             await self._until_done("DELETE", f"{self._jobs}/{name}", {"propagationPolicy": "Background"}, _always)
             if pod:
+                await self._clock.sleep(SEEN_S)
                 path = f"/api/v1/namespaces/{self._connection.namespace}/pods/{pod}"
                 await self._connection.request("DELETE", path, body={"gracePeriodSeconds": 0} if at_once else None)
 

@@ -15,7 +15,7 @@ from wire import Answer, Asked, Reply, Wire, kubeconfig, serve
 
 from core.clock import SystemClock
 from k8s.client import ClusterError, Connection
-from k8s.orders import Orders
+from k8s.orders import SEEN_S, Orders
 
 JOB = {"metadata": {"name": "run"}}
 JOBS, MAPS = "/apis/batch/v1/namespaces/lab/jobs", "/api/v1/namespaces/lab/configmaps"
@@ -105,6 +105,26 @@ async def test_a_job_is_deleted_with_all_that_it_owns_and_what_is_gone_is_fine(
     assert len(wire.asked) == asked
     assert json.loads(wire.asked[0].body) == {"propagationPolicy": "Background"}
     assert json.loads(wire.asked[-1].body) == {"gracePeriodSeconds": 0}
+
+
+async def test_a_pod_is_deleted_once_the_controller_of_jobs_has_seen_that_its_job_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it makes another one in its place."""
+    order: list[str] = []
+
+    async def answer(asked: Asked, reply: Reply) -> None:
+        order.append(asked.path.rsplit("/", 2)[1])
+        await reply.full(200, MADE)
+
+    async def sleep(_: Hurried, seconds: float) -> None:
+        order.append(f"{seconds:g} s")
+
+    monkeypatch.setattr(Hurried, "sleep", sleep)
+    async with ordering(tmp_path, answer) as (_, orders, _):
+        await orders.delete("run", pod="p")
+        await orders.delete("run")
+    assert order == ["jobs", f"{SEEN_S:g} s", "pods", "jobs"]
 
 
 async def test_pods_that_may_not_be_deleted_are_left_to_the_cluster(tmp_path: Path) -> None:
