@@ -2,124 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-
-import msgspec
 import pytest
-from labelled import h100
+from fallen import EVICTED_BY_NODE, RESULT, THEN, down, end_of, ended, message, pod, told
 
-from core.executor import Ended
-from core.executors.local_outcome import Limits
-from core.ids import RunId
-from core.transcript import Reader
-from k8s.causes import Case, is_infrastructure, outcome
-from k8s.overdue import silent
+from k8s.causes import is_infrastructure
 from k8s.shapes import (
     Condition,
     ContainerState,
-    ContainerStatus,
     Event,
     Involved,
     Job,
     JobStatus,
-    Meta,
-    Node,
-    NodeSpec,
-    Pod,
-    PodSpec,
-    PodStatus,
     Running,
-    Taint,
-    Terminated,
     Waiting,
 )
-
-RUN = RunId("e1-1")
-THEN = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-RESULT = "fingerprint: abc\n---\nval_bpb:          0.997900\ntraining_seconds: 300.0\n"
-LIMITS = Limits(timeout_s=720, output_mb=64, memory_mb=4096)
-EVICTED_BY_NODE = "Container app was using 188Ki, request is 0, has larger consumption of "
-
-
-def log(text: str) -> Reader:
-    reader = Reader()
-    reader.feed(text.encode())
-    return reader
-
-
-def message(**said: object) -> str:
-    return json.dumps({"exit_code": None, "signal": None, "cause": "", "reason": "", "log": "", **said})
-
-
-def ended(code: int, *, reason: str = "Error", message: str = "", signal: int = 0) -> ContainerState:
-    end = Terminated(exit_code=code, signal=signal, reason=reason, message=message, started_at=THEN, finished_at=THEN)
-    return ContainerState(terminated=end)
-
-
-def pod(
-    state: ContainerState | None = None,
-    *,
-    phase: str = "Failed",
-    reason: str = "",
-    message: str = "",
-    deleted: bool = False,
-    disrupted: str = "",
-    at: datetime = THEN,
-) -> Pod:
-    """On n1; without a state of its container unless one is given."""
-    target = (Condition(type="DisruptionTarget", status="True", reason=disrupted, message="told"),) if disrupted else ()
-    return Pod(
-        metadata=Meta(name="p", uid="p1", creation_timestamp=at, deletion_timestamp=THEN if deleted else None),
-        spec=PodSpec(node_name="n1"),
-        status=PodStatus(
-            phase=phase,
-            reason=reason,
-            message=message,
-            conditions=target,
-            container_statuses=(ContainerStatus(name="train", state=state),) if state else (),
-        ),
-    )
-
-
-def told(
-    *pods: Pod,
-    text: str = "",
-    job: Job | None = Job(metadata=Meta(name="j")),  # noqa: B008  frozen
-    node: Node | None = h100(),  # noqa: B008  frozen
-    last_node: Node | None = None,
-    events: tuple[Event, ...] = (),
-    cancelled: bool = False,
-) -> Ended | None:
-    case = Case(
-        run=RUN,
-        job=job,
-        pods=pods,
-        node=node,
-        last_node=last_node,
-        events=events,
-        log=log(text) if text else None,
-        limits=LIMITS,
-        cancelled=cancelled,
-        now=5.0,
-    )
-    return outcome(case)
-
-
-def end_of(
-    *pods: Pod,
-    text: str = "",
-    node: Node | None = h100(),  # noqa: B008  frozen
-    last_node: Node | None = None,
-    cancelled: bool = False,
-) -> Ended:
-    end = told(*pods, text=text, node=node, last_node=last_node, cancelled=cancelled)
-    assert end is not None
-    return end
-
-
-def down() -> Node:
-    return Node(metadata=Meta(name="n1"))
 
 
 def test_a_run_that_goes_on_has_no_outcome() -> None:
@@ -289,49 +185,6 @@ def test_an_old_cluster_says_in_an_event_alone_that_a_pod_was_preempted() -> Non
     end = told(stopped, events=(preempted,))
     assert end is not None
     assert (end.outcome, end.reason) == ("lost", "preempted: a more important pod took its place")
-
-
-@pytest.mark.parametrize("reason", ["NodeShutdown", "Terminated", "Shutdown"])
-def test_a_spot_node_that_is_taken_away_takes_the_run_with_it(reason: str) -> None:
-    end = end_of(pod(ended(137), reason=reason, message="Pod was terminated in response to imminent node shutdown."))
-    assert (end.outcome, end.reason) == ("lost", "its node was shut down")
-
-
-@pytest.mark.parametrize(
-    ("label", "value", "notice"),
-    [
-        ("cloud.google.com/gke-spot", "true", "cloud.google.com/impending-node-termination"),
-        ("cloud.google.com/gke-preemptible", "true", "node.cloudprovider.kubernetes.io/shutdown"),
-        ("eks.amazonaws.com/capacityType", "SPOT", "aws-node-termination-handler/spot-itn"),
-        ("karpenter.sh/capacity-type", "spot", "karpenter.sh/disrupted"),
-        ("kubernetes.azure.com/scalesetpriority", "spot", "node.cloudprovider.kubernetes.io/shutdown"),
-        ("node.kubernetes.io/lifecycle", "spot", "aws-node-termination-handler/rebalance-recommendation"),
-    ],
-)
-def test_a_spot_node_that_is_taken_back_is_told_apart_from_one_that_fails(label: str, value: str, notice: str) -> None:
-    stopped = pod(
-        ended(143, message=message(signal=15, cause="stopped")), disrupted="EvictionByEvictionAPI", deleted=True
-    )
-    known = Node(metadata=Meta(name="n1", labels={label: value}), status=h100().status)
-    warned = msgspec.structs.replace(known, spec=NodeSpec(taints=(Taint(key=notice, effect="NoSchedule"),)))
-    drained = "evicted: its node is being drained"
-    assert end_of(stopped, node=warned).reason == f"its spot node was reclaimed: {drained}"
-    assert end_of(stopped, node=known).reason == f"{drained} (a spot node: most likely reclaimed)"
-    assert end_of(stopped, node=msgspec.structs.replace(warned, metadata=Meta(name="n1"))).reason == drained
-
-
-def test_a_spot_node_that_is_gone_is_remembered_as_one() -> None:
-    running = pod(ContainerState(running=Running(THEN)), phase="Running", deleted=True)
-    spot = Node(metadata=Meta(name="n1", labels={"karpenter.sh/capacity-type": "spot"}))
-    assert end_of(running, node=None, last_node=spot).reason == "its node is gone (a spot node: most likely reclaimed)"
-    assert silent(running, spot) == "its node n1 stopped answering (a spot node: most likely reclaimed)"
-    assert silent(running, None) == "its node n1 stopped answering"
-
-
-def test_a_preemption_on_a_spot_node_is_no_reclaim() -> None:
-    stopped = pod(ended(143), disrupted="PreemptionByScheduler", deleted=True)
-    spot = Node(metadata=Meta(name="n1", labels={"karpenter.sh/capacity-type": "spot"}))
-    assert end_of(stopped, node=spot).reason == "preempted: a more important pod took its place"
 
 
 def test_a_pod_to_be_deleted_from_a_node_that_does_not_answer_is_lost() -> None:
