@@ -21,7 +21,7 @@ from core.known import Known
 from core.merging import mergeable, rebasable
 from core.placement import Launch as Launch
 from core.placement import launches
-from core.rivals import Passes, Retests, confirmed, lead, validated
+from core.rivals import Passes, Retests, confirmed, lead, let_go, validated
 from core.room import Room, room, surplus
 from core.setbacks import narrow
 from core.state import Experiment, State
@@ -235,7 +235,8 @@ def _judgements(state: State, rules: Rules) -> tuple[list[Move], Retests]:
     kept: list[tuple[Final, Experiment]] = []
     passed: Passes = []
     retests: Retests = []
-    for judgement, experiment in _judged(state, rules):
+    for told, experiment in _judged(state, rules):
+        judgement = (let_go(state, told, experiment) or told) if isinstance(told, Retest) else told
         match judgement:
             case Final(verdict="kept") as final:
                 kept.append((final, experiment))

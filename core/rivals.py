@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import islice
 
 import msgspec
 
@@ -17,10 +18,11 @@ from core.known import Known
 from core.merging import is_free
 from core.state import Experiment, State
 from core.tiers import disagree
-from core.verdict import Passed, Retest, Rules
+from core.verdict import Final, Passed, Retest, Rules, describe, is_within_reach
 
 CANDIDATES = 2  # cells of designs that are confirmed at a time, the most promising first
 FAR = 4.0  # standard errors of their difference by which one looks worse than the best, so that it waits
+PASSED_OVER = 3  # waves planned since a cell was measured, after which it is not waited for
 TOP = 3  # of the cells on the validation tier at a time
 
 Retests = list[tuple[Retest, Experiment]]
@@ -74,6 +76,23 @@ def confirmed(state: State, retests: Retests, best: Lead | None) -> Retests:
             taken += 1
             chosen.append((retest, experiment))
     return chosen
+
+
+def let_go(state: State, retest: Retest, experiment: Experiment) -> Final | None:
+    """The end of a cell that one run left undecided, that only many more could confirm and that nobody returned to.
+
+    Its result is in the fitted effects, and the researcher has planned PASSED_OVER waves since with it in mind.
+    """
+    evidence = retest.evidence
+    may_add = is_free(state, experiment) or experiment.promoted or experiment.screened or experiment.lines < 0
+    if evidence is None or may_add or is_within_reach(evidence):
+        return None
+    measured = max((state.runs[run].ended_at or 0.0 for run in experiment.runs), default=0.0)
+    latest = list(islice(reversed(state.waves.values()), PASSED_OVER))
+    if len(latest) < PASSED_OVER or latest[-1].planned_at <= measured:
+        return None
+    reason = f"{describe(evidence)}: too small to tell from noise soon, and research went on elsewhere"
+    return Final("discarded", reason, evidence, retest.sigmas)
 
 
 def validated(state: State, passed: Passes, rules: Rules) -> Iterator[tuple[Passed, Experiment]]:

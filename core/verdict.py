@@ -125,10 +125,26 @@ def judge(state: State, experiment: Experiment, rules: Rules) -> Judgement:
     if experiment.screened and against != state.baseline:
         return Wait()  # it has shown what it can where it came from; next it is merged
     scores, base = state.scores.get((experiment.id, gpu_type), ()), reference(state, against, gpu_type)
-    if not scores or not _is_measured(state, experiment, against, gpu_type, base, rules):
+    if not scores:
+        return _overtaken(state, experiment, rules) or Wait()
+    if not _is_measured(state, experiment, against, gpu_type, base, rules):
         return Wait()
     evidence = _evidence(state, _Sides(experiment, against, gpu_type, scores, base), rules)
     return _weigh(state, experiment, evidence, rules, tiers(state))
+
+
+def _overtaken(state: State, experiment: Experiment, rules: Rules) -> Final | None:
+    """The end of a cell that passed the screening, where a baseline that came after proves no worse than it."""
+    passed = experiment.screening
+    if passed is None or passed.against == state.baseline or experiment.promoted or disagree(state):
+        return None
+    now = standing(state, experiment, rules)
+    if now is None or now.baseline_runs < MIN_RUNS or is_free(state, experiment):
+        return None
+    if not _is_futile(experiment, now, rules):
+        return None
+    said = f"{describe(now)}: passed against {passed.against}, no better than the baseline since"
+    return Final("discarded", said, now, sigmas(now))
 
 
 def standing(state: State, experiment: Experiment, rules: Rules) -> Evidence | None:

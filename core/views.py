@@ -237,8 +237,17 @@ def status(state: State, *, now: float, alive: bool, pid: int | None) -> dict[st
 
 def _verdicts(state: State) -> dict[str, int]:
     """Open ones by what they wait for, finished ones by verdict; every verdict is always there."""
-    open_now: Counter[str] = Counter(state.experiments[name].status for name in state.open)
+    open_now = Counter[str](_awaits(state, state.experiments[name]) for name in state.open)
     return {**{verdict: state.counts.get(verdict, 0) for verdict in VERDICTS}, **open_now}
+
+
+def _awaits(state: State, experiment: Experiment) -> str:
+    return "measured" if is_measured(state, experiment) else experiment.status
+
+
+def is_measured(state: State, experiment: Experiment) -> bool:
+    """Whether all of its runs have ended, and neither a verdict nor another run has followed yet."""
+    return experiment.status == "running" and not any(run in state.active for run in experiment.runs)
 
 
 def results_rows(state: State) -> list[Row]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -32,7 +33,7 @@ from k8s.client import ClusterError, Connection
 from k8s.inventory import MANAGED, MANAGER
 from k8s.jobs import TYPE
 from k8s.mirror import job_of
-from k8s.run import started
+from k8s.run import started, terminated
 from k8s.shapes import Changed, Job, Pod, Thing, seconds
 from k8s.watching import Stale, Synced, watch
 
@@ -44,11 +45,17 @@ KINDS = {"jobs": "/apis/batch/v1", "pods": "/api/v1", "configmaps": "/api/v1"}
 
 
 class Witness:
-    """What was seen of the namespace from outside."""
+    """What was seen of the namespace from outside.
+
+    How many Jobs there were at a time is counted by the cluster's own revisions, which one count gives to all objects:
+    two watches do not tell which of two things came first, and a Job is marked as complete after its pod has ended.
+    """
 
     def __init__(self) -> None:
         self.live: dict[str, str] = {}  # Jobs that have not ended: their GPU type, by name
-        self.most: Counter[str] = Counter()  # of them at a time, by GPU type
+        self._kinds: dict[str, str] = {}  # of all Jobs
+        self._made: dict[str, int] = {}  # the revision at which a Job was there
+        self._over: dict[str, int] = {}  # and the one at which it, or the container of its pod, had ended
         self.uids: dict[str, set[str]] = defaultdict(set)  # of all Jobs of a name
         self.began: dict[str, set[str]] = defaultdict(set)  # pods in which something ran, by their Job
         self.nodes: dict[str, str] = {}  # where it ran, by Job
@@ -57,11 +64,25 @@ class Witness:
         self.uids[job.name].add(job.metadata.uid)
         over = any(each.type in ("Complete", "Failed") and each.status == "True" for each in job.status.conditions)
         self.live.pop(job.name, None)
-        if not (gone or over or job.metadata.deletion_timestamp):
-            self.live[job.name] = job.metadata.annotations.get(TYPE, "")
-        self.most |= Counter(self.live.values())
+        self._kinds[job.name] = job.metadata.annotations.get(TYPE, "")
+        self._made.setdefault(job.name, int(job.metadata.resource_version))
+        if gone or over or job.metadata.deletion_timestamp:
+            self._ended(job.name, job.metadata.resource_version)
+        else:
+            self.live[job.name] = self._kinds[job.name]
 
-    def pod(self, pod: Pod, _gone: bool) -> None:
+    def _ended(self, job: str, revision: str) -> None:
+        self._over[job] = min(int(revision), self._over.get(job, sys.maxsize))
+
+    def most(self, kind: str) -> int:
+        """Jobs of a GPU type at a time."""
+        changes = [(self._made[job], 1) for job, other in self._kinds.items() if other == kind]
+        changes += [(self._over[job], -1) for job, other in self._kinds.items() if other == kind and job in self._over]
+        return max(itertools.accumulate(change for _, change in sorted(changes)), default=0)
+
+    def pod(self, pod: Pod, gone: bool) -> None:
+        if gone or pod.has_ended or terminated(pod) is not None:
+            self._ended(job_of(pod), pod.metadata.resource_version)
         if started(pod) is not None:
             self.began[job_of(pod)].add(pod.metadata.uid)
             self.nodes[job_of(pod)] = pod.spec.node_name

@@ -22,6 +22,7 @@ from tui.numbers import clock, count, duration, share, short, usd
 from tui.paint import EMPTY, Line, Span, line, width
 from tui.safe import line as safe
 from tui.safe import wrap
+from tui.signs import named, word
 
 INDENT = "  "
 SEPARATORS = " ·."  # not at the beginning of a line
@@ -150,23 +151,23 @@ def _kept(state: State, wave: Wave, answer: Answer | None, cells: int, glyphs: G
 
 
 def _outcome(state: State, wave: Wave, known: Outcome | None) -> Outcome:
-    """How many experiments of a wave have which status; not counted again once all have a verdict."""
+    """How many experiments of a wave are what; not counted again once all have a verdict."""
     if known and all(status in VERDICTS for status, _ in known) and state.open.keys().isdisjoint(wave.experiments):
         return known
-    counts = Counter[str](state.experiments[name].status for name in wave.experiments if name in state.experiments)
-    order = (*VERDICTS, "running", "retest", "proposed")
+    there = (state.experiments[name] for name in wave.experiments if name in state.experiments)
+    counts = Counter[str](word(state, experiment) for experiment in there)
+    order = (*VERDICTS, "running", "retest", "measured", "queued", "proposed", "held")
     return tuple((status, counts[status]) for status in order if counts[status])
 
 
-_ROLES = {"running": "run-running", "proposed": "run-queued"}
-_WORDS = {"retest": "to run again", "proposed": "waiting", "duplicate": "duplicates"}
+_WORDS = {"retest": "to run again", "proposed": "waiting", "duplicate": "duplicates", "held": "held back"}
 
 
 def _became(outcome: Outcome, glyphs: Glyphs) -> Line:
     spans: list[Span] = [(INDENT, "")]
     for status, number in outcome:
-        role = _ROLES.get(status, status)
-        spans += [(f"{getattr(glyphs, status)} {number} {_WORDS.get(status, status)}", role), ("   ", "")]
+        found = named(status, glyphs)
+        spans += [(f"{found.glyph} {number} {_WORDS.get(status, status)}", found.role), ("   ", "")]
     return tuple(spans) if outcome else EMPTY
 
 

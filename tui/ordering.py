@@ -12,11 +12,13 @@ from core.ids import ExperimentId, number
 from core.state import Experiment, State
 from tui import standing
 from tui.filtering import Filter, parse
+from tui.signs import word
 
 Key = float | str | None
 _EVERYTHING = parse("")
 _SCORED = ("bpb",)
-_ORDER = ("running", "retest", "proposed", "kept", "merged", "discarded", "duplicate", "crashed", "vetoed")
+_OPEN = ("running", "queued", "retest", "measured", "proposed", "held")
+_ORDER = (*_OPEN, "kept", "merged", "discarded", "duplicate", "crashed", "vetoed")
 _RANKS = {status: rank for rank, status in enumerate(_ORDER)}
 
 
@@ -36,7 +38,7 @@ def _gpu(state: State, experiment: Experiment) -> Key:
 
 KEYS: dict[str, Callable[[State, Experiment], Key]] = {
     "id": lambda _, experiment: number(experiment.id),
-    "state": lambda _, experiment: _RANKS.get(experiment.status, 99),
+    "state": lambda state, experiment: _RANKS.get(word(state, experiment), 99),
     "bpb": standing.mean_bpb,
     "delta": _delta,
     "sigma": _strength,

@@ -22,6 +22,7 @@ from tui.keys import key_of
 from tui.moment import Moment
 from tui.obedience import choose_theme, obey
 from tui.safe import line
+from tui.signs import word
 
 if TYPE_CHECKING:
     from tui.app import ControlRoom
@@ -73,7 +74,7 @@ def experiments(room: ControlRoom) -> Iterable[Entry]:
     """The latest first."""
     for name, experiment in reversed(room.moment.state.experiments.items()):
         run = partial(obey, room, name)
-        yield Entry(f"go to {name} {line(experiment.title, 80)}", experiment.status, run)
+        yield Entry(f"go to {name} {line(experiment.title, 80)}", word(room.moment.state, experiment), run)
 
 
 class Everything(Provider):

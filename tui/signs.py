@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from core.state import Experiment, State
+from core.views import is_measured
 from tui.glyphs import Glyphs
 
 ROLES = {
@@ -55,8 +56,10 @@ def word(state: State, experiment: Experiment) -> str:
     if experiment.status == "proposed":
         wave = state.waves.get(experiment.wave) if experiment.wave else None
         return "held" if wave is not None and wave.held else "proposed"
+    if is_measured(state, experiment):
+        return "measured"
     if experiment.status == "running" and not is_running(state, experiment):
-        return "queued" if any(run in state.active for run in experiment.runs) else "measured"
+        return "queued"
     return experiment.status
 
 

@@ -18,6 +18,7 @@ from core.state import State
 from tui.actions import BY_ID, is_there, why_not
 from tui.moment import Moment
 from tui.safe import line as safe
+from tui.signs import word
 
 Takes = Literal["", "experiment", "experiment reason", "reason", "note", "wave", "on or off", "filter", "theme", "seek"]
 OFFERS = 8  # completions that are shown
@@ -259,4 +260,5 @@ def _named(start: str, moment: Moment, *, is_open: bool = False) -> Iterable[tup
     among = state.open if is_open else state.experiments
     for name in dict.fromkeys([*exact, *order, *islice(reversed(among), FAR_ENOUGH)]):
         if name in among and name.startswith(start):
-            yield name, safe(f"{state.experiments[name].status}  {state.experiments[name].title}", 100)
+            experiment = state.experiments[name]
+            yield name, safe(f"{word(state, experiment)}  {experiment.title}", 100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from story import E0, Story
 
 from core import events as ev
@@ -9,7 +10,7 @@ from core.design import Design, Factor
 from core.ids import ExperimentId, WaveId
 from core.patch import Change, apply, digest
 from core.policy import Launch
-from core.rivals import is_behind, lead
+from core.rivals import PASSED_OVER, is_behind, lead
 from core.verdict import Rules, standing
 
 BASE = (2.500, 2.510, 2.490)
@@ -67,6 +68,65 @@ def test_a_cell_whose_second_run_leaves_it_out_of_reach_is_given_up_and_a_free_i
         story.score(name, 2.485, 2.485)
         story.settle()
         assert story.state.experiments[name].is_open is not is_cell
+
+
+@pytest.mark.parametrize(
+    ("score", "is_cell", "lines", "is_let_go"),
+    [(2.485, True, 0, True), (2.485, False, 0, False), (2.485, True, -3, False), (2.2, True, 0, False)],
+    ids=["a cell", "a free idea", "a shorter script", "within reach"],
+)
+def test_an_undecided_cell_is_let_go_once_research_went_on_elsewhere(
+    score: float, is_cell: bool, lines: int, is_let_go: bool
+) -> None:
+    story = Story(gpus=1).score(E0, *BASE)
+    (name,) = story.wave({"DEPTH": "5"}, factors=LEVELS if is_cell else None, lines=lines)
+    story.score(name, score)
+    for depth in range(6, 6 + PASSED_OVER):
+        assert story.state.experiments[name].is_open
+        story.wait(1.0)
+        cells(story, depth)
+        story.settle()
+    assert story.state.experiments[name].is_open is not is_let_go
+    if is_let_go:
+        assert story.state.experiments[name].reason.endswith("from noise soon, and research went on elsewhere")
+
+
+def test_waves_planned_before_its_result_do_not_pass_a_cell_over() -> None:
+    story = Story(gpus=1).score(E0, *BASE)
+    (name,) = cells(story, 5)
+    for depth in range(6, 6 + PASSED_OVER):
+        cells(story, depth)
+    story.score(name, 2.485).settle()
+    assert story.state.experiments[name].is_open
+
+
+def test_an_undecided_cell_that_an_operator_promoted_is_not_let_go() -> None:
+    story = Story(gpus=1).score(E0, *BASE)
+    (name,) = cells(story, 5)
+    story.score(name, 2.485).tell(ev.ExperimentPromoted, experiment=name, by="ada")
+    for depth in range(6, 7 + PASSED_OVER):
+        story.wait(1.0)
+        cells(story, depth)
+        story.settle()
+    assert story.state.experiments[name].is_open
+
+
+def test_a_screened_cell_that_a_later_baseline_equals_is_let_go() -> None:
+    for later in (1.5, 2.2):
+        story = Story().fleet(H100=13, H200=3).score(E0, *BASE).score(E0, *BASE, on="H200")
+        first, second = cells(story, 5, 6)
+        story.score(first, 2.0, 2.0).settle()
+        assert story.state.experiments[first].screened
+        story.score(second, later, later, later).settle()
+        story.score(second, later, later, on="H200").settle()
+        story.score(second, later, later, later, later).settle()
+        overtaken = later < 2.0
+        assert (story.state.baseline == second) is overtaken
+        assert story.state.experiments[first].is_open is not overtaken
+        if overtaken:
+            assert story.state.experiments[first].reason.endswith(
+                "passed against e0, no better than the baseline since"
+            )
 
 
 def test_a_fleet_runs_the_first_point_of_a_listed_wave_twice_at_once_where_it_is_validated() -> None:

@@ -9,6 +9,7 @@ from core import events as ev
 from core.fold import fold
 from core.ids import ExperimentId
 from core.state import State
+from core.views import status
 from tui.glyphs import ASCII, UNICODE
 from tui.signs import ROLES, fraction, is_running, named, sign, word
 
@@ -32,6 +33,14 @@ def test_what_waits_is_told_from_what_runs() -> None:
     assert said(story.state, name) == "measured"
     story.tell(ev.ExperimentRetested, experiment=name, reason="noise")
     assert said(story.state, name) == "retest"
+
+
+def test_status_counts_as_running_only_what_runs() -> None:
+    story = Story(gpus=2, gpu_type="H100").score(E0, 1.0)
+    running, measured = story.wave({"DEPTH": "8"}, {"DEPTH": "6"})
+    story.score(measured, 1.0).start(running)
+    counted = status(story.state, now=story.at, alive=True, pid=1)["experiments"]
+    assert (counted["running"], counted["measured"]) == (1, 1)
 
 
 def test_a_wave_that_waits_for_approval_is_held() -> None:
